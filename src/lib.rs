@@ -1,0 +1,23 @@
+//! Ringlog: a broker that speaks Apache Kafka's wire protocol and owns its hardware.
+//!
+//! The rooms stand in dependency order: each may use those above it, never those below.
+//! `docs/design/first-light.md` tells a request's way through them.
+
+pub mod base;
+pub mod config;
+pub mod io;
+pub mod wire;
+
+pub mod client;
+
+pub mod log;
+
+pub mod metadata;
+
+pub mod partition;
+pub mod shard;
+
+pub mod api;
+pub mod server;
+
+pub mod cli;
