@@ -1,0 +1,92 @@
+//! `perf-load`: messages one by one at a fixed rate, and how long each took from the moment it was due until it
+//! arrived at a consumer.
+//!
+//! Open loop: latency counts from the *intended* send time, so a stall of the broker or of this program cannot
+//! hide. One thread on one CPU drives two connections: one sends a produce request per message, the other keeps a
+//! fetch waiting at the partition's end. It speaks CreateTopics v2, ListOffsets v1, Produce v7 and Fetch v4 and
+//! nothing else, so any Kafka broker of today, Ringlog, and a bare floor program can be measured by the same means.
+//!
+//! It stands outside the broker's rooms on purpose: its clock and its sockets are its own, so that a slow `io`
+//! room cannot flatter itself.
+
+// The broker's rule of one door to the world doesn't bind a program that measures it from outside.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod broker;
+mod host;
+mod report;
+mod run;
+mod socket;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Send messages one by one at a fixed rate and measure how long each takes to reach a consumer
+#[derive(Debug, Parser)]
+#[command(
+    name = "perf-load",
+    after_help = "Example:\n  perf-load --bootstrap 127.0.0.1:9092 --rate 20000 --seconds 30 --cpu 1"
+)]
+pub struct Args {
+    /// The broker's address (it must lead the partition itself)
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9092")]
+    bootstrap: SocketAddr,
+    /// Messages a second, each in a produce request of its own
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rate: u64,
+    /// Bytes of each message's value
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(8..=900_000))]
+    size: u32,
+    /// How long to measure
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+    /// How long to send before measuring
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=3_600))]
+    warmup: u64,
+    /// 0, 1, or -1 for all in-sync replicas
+    #[arg(long, default_value_t = -1, allow_hyphen_values = true, value_parser = clap::value_parser!(i16).range(-1..=1))]
+    acks: i16,
+    /// The topic; created with one partition when missing
+    #[arg(long, default_value = "perf-load")]
+    topic: String,
+    /// Run on this CPU only
+    #[arg(long)]
+    cpu: Option<usize>,
+    /// Sleep in poll(2) between events instead of spinning
+    #[arg(long)]
+    park: bool,
+    /// Report the CPU time of this process too: the broker's
+    #[arg(long)]
+    broker_pid: Option<u32>,
+    /// A name for the run, kept in the JSON line
+    #[arg(long, default_value = "")]
+    label: String,
+}
+
+impl Args {
+    fn warmup(&self) -> Duration {
+        Duration::from_secs(self.warmup)
+    }
+
+    fn measured(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run::run(&args) {
+        Ok(result) => {
+            eprint!("{}", report::table(&args, &result));
+            println!("{}", report::json_line(&args, &result));
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("perf-load: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
