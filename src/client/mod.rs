@@ -1,1 +1,3 @@
 //! (being built)
+mod partitioner;
+pub use partitioner::{Partitioner, murmur2};

@@ -1,0 +1,5 @@
+//! (being built)
+mod dbn_records;
+mod lines;
+mod pace;
+mod source;
