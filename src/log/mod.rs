@@ -1,1 +1,6 @@
 //! (being built)
+pub mod checkpoint;
+pub mod epochs;
+pub mod names;
+pub mod producers;
+pub mod snapshot;

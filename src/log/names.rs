@@ -1,0 +1,141 @@
+//! The names of a log's files and directories, as Kafka spells them (`LogFileUtils`, `LocalLog`).
+
+use crate::base::{Offset, PartitionIndex};
+
+/// Batches.
+pub const LOG: &str = "log";
+/// Offset index.
+pub const INDEX: &str = "index";
+/// Time index.
+pub const TIME_INDEX: &str = "timeindex";
+/// Aborted transactions.
+pub const TXN_INDEX: &str = "txnindex";
+/// Producer states.
+pub const SNAPSHOT: &str = "snapshot";
+/// A file on its way out: removed at the next start if the process dies between.
+pub const DELETED: &str = "deleted";
+/// A half-made result of compaction: worthless after a crash.
+pub const CLEANED: &str = "cleaned";
+/// A finished result of compaction that was not yet put in place.
+pub const SWAP: &str = "swap";
+
+/// Leader epochs and their start offsets.
+pub const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
+/// The topic's id.
+pub const PARTITION_METADATA: &str = "partition.metadata";
+
+/// The longest name a file system of Linux takes, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+
+/// A file of a partition's directory that is named after an offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OffsetFile<'a> {
+    /// The segment's base offset; a snapshot's end offset.
+    pub offset: Offset,
+    /// Everything behind the first dot: `log`, `index`, `log.deleted` …
+    pub kind: &'a str,
+}
+
+/// `00000000000000000042.log`: 20 digits, so that names sort as offsets do.
+pub fn offset_file(offset: Offset, kind: &str) -> String {
+    format!("{:020}.{kind}", offset.0)
+}
+
+/// Reads what [`offset_file`] wrote; `None` for any other file.
+pub fn parse_offset_file(name: &str) -> Option<OffsetFile<'_>> {
+    let (digits, kind) = name.split_once('.')?;
+    if digits.len() != 20 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let offset = digits.parse().ok()?;
+    Some(OffsetFile {
+        offset: Offset(offset),
+        kind,
+    })
+}
+
+/// `<topic>-<partition>`.
+pub fn partition_dir(topic: &str, partition: PartitionIndex) -> String {
+    format!("{topic}-{partition}")
+}
+
+/// Reads what [`partition_dir`] wrote: the last dash ends the topic's name.
+pub fn parse_partition_dir(name: &str) -> Option<(&str, PartitionIndex)> {
+    let (topic, digits) = name.rsplit_once('-')?;
+    let canonical = digits == "0" || !digits.starts_with('0');
+    if topic.is_empty() || !canonical || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some((topic, PartitionIndex(digits.parse().ok()?)))
+}
+
+/// `<topic>-<partition>.<32 hex digits>-delete`: a partition on its way out. A topic's name that would make it too
+/// long for the file system is cut, as Kafka does; nothing reads the topic back from it.
+pub fn deleted_partition_dir(dir_name: &str, unique: [u8; 16]) -> String {
+    let mut suffix = String::from(".");
+    for byte in unique {
+        suffix.push_str(&format!("{byte:02x}"));
+    }
+    suffix.push_str("-delete");
+    let kept = dir_name.floor_char_boundary(NAME_BYTES_MAX - suffix.len());
+    format!("{}{suffix}", &dir_name[..kept])
+}
+
+/// Whether `name` is one that [`deleted_partition_dir`] makes.
+pub fn is_deleted_partition_dir(name: &str) -> bool {
+    name.strip_suffix("-delete")
+        .and_then(|rest| rest.rsplit_once('.'))
+        .is_some_and(|(_, unique)| unique.len() == 32 && unique.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offset_files_have_twenty_digits_and_read_back() {
+        assert_eq!(offset_file(Offset(42), LOG), "00000000000000000042.log");
+        assert_eq!(
+            parse_offset_file("00000000000000000042.log.deleted"),
+            Some(OffsetFile {
+                offset: Offset(42),
+                kind: "log.deleted"
+            })
+        );
+        for other in [
+            "42.log",
+            "leader-epoch-checkpoint",
+            "0000000000000000004x.log",
+            "99999999999999999999.log",
+        ] {
+            assert_eq!(parse_offset_file(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn partition_directories_split_at_the_last_dash() {
+        assert_eq!(partition_dir("a-b.c", PartitionIndex(7)), "a-b.c-7");
+        assert_eq!(parse_partition_dir("a-b.c-7"), Some(("a-b.c", PartitionIndex(7))));
+        for other in [
+            "topic",
+            "-1",
+            "topic-",
+            "topic-07",
+            "topic-x",
+            "topic-99999999999",
+        ] {
+            assert_eq!(parse_partition_dir(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_deleted_partitions_directory_fits_the_file_system_and_is_recognised() {
+        let short = deleted_partition_dir("topic-3", [0xab; 16]);
+        assert_eq!(short, format!("topic-3.{}-delete", "ab".repeat(16)));
+        let long = deleted_partition_dir(&format!("{}-3", "t".repeat(249)), [0; 16]);
+        assert_eq!(long.len(), NAME_BYTES_MAX);
+        assert!(is_deleted_partition_dir(&short) && is_deleted_partition_dir(&long));
+        assert!(!is_deleted_partition_dir("my-delete"));
+        assert!(!is_deleted_partition_dir("topic-3"));
+    }
+}
