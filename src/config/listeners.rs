@@ -1,0 +1,313 @@
+//! `listeners`, `advertised.listeners` and the settings that give their names a protocol.
+//!
+//! The rules are those of Kafka's `KafkaConfig` and `SocketServerConfigs.listenerListToEndPoints`; beyond them
+//! `[::]` is refused as advertised just as `0.0.0.0` is.
+
+use super::ConfigError;
+use super::setting::split_list;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// How a message says what `listener.security.protocol.map` takes.
+pub(super) const PROTOCOL_MAP_EXPECTED: &str =
+    "NAME:PROTOCOL,… with each name once, and PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL as the protocol";
+
+const LISTENER_EXPECTED: &str = "a comma-separated list of NAME://host:port (IPv6 addresses in brackets)";
+
+/// The most listeners a node may have: each core opens every one of them.
+pub const LISTENERS_MAX: usize = 32;
+
+/// One address to listen on, or to tell clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// The listener's name, in capitals. Clients that came in by it are told the advertised address of its name.
+    pub name: String,
+    /// Its security protocol.
+    pub protocol: Protocol,
+    /// Host name or address, without brackets. Empty: every interface; of an advertised listener: this host's name.
+    pub host: String,
+    /// The port; 0 lets the kernel choose (never in an advertised listener that was set).
+    pub port: u16,
+}
+
+/// The security protocol of a listener. Others are refused at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Neither encrypted nor authenticated.
+    Plaintext,
+}
+
+impl fmt::Display for ListenerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "{}://[{}]:{}", self.name, self.host, self.port)
+        } else {
+            write!(f, "{}://{}:{}", self.name, self.host, self.port)
+        }
+    }
+}
+
+/// What the settings say, unchecked.
+pub(super) struct ListenerSettings<'a> {
+    pub listeners: &'a str,
+    pub advertised: Option<&'a str>,
+    /// `None` when the user didn't set it: then controller listeners are PLAINTEXT by themselves.
+    pub protocol_map: Option<&'a str>,
+    pub protocol_map_default: &'a str,
+    pub controller_names: &'a str,
+    pub inter_broker: Option<&'a str>,
+}
+
+/// What they come to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listeners {
+    pub opened: Vec<ListenerConfig>,
+    pub advertised: Vec<ListenerConfig>,
+    pub inter_broker: String,
+    /// Listeners of the controller, which aren't opened.
+    pub controller: Vec<String>,
+}
+
+struct Named<'a> {
+    name: String,
+    host: &'a str,
+    port: u16,
+}
+
+impl ListenerSettings<'_> {
+    pub fn resolve(&self) -> Result<Listeners, ConfigError> {
+        let protocols = self.protocols();
+        let controllers: Vec<String> = split_list(self.controller_names)
+            .iter()
+            .map(|n| n.to_uppercase())
+            .collect();
+        let mut opened = Vec::new();
+        let mut controller = Vec::new();
+        for named in endpoints("listeners", self.listeners)? {
+            if controllers.contains(&named.name) {
+                controller.push(named.name);
+            } else {
+                opened.push(with_protocol("listeners", self.listeners, named, &protocols)?);
+            }
+        }
+        if opened.is_empty() {
+            return Err(ConfigError::new(
+                "listeners",
+                self.listeners,
+                "at least one listener for clients",
+            ));
+        }
+        let advertised = self.advertised(&opened, &controllers, &protocols)?;
+        let inter_broker = self.inter_broker(&advertised)?;
+        Ok(Listeners {
+            opened,
+            advertised,
+            inter_broker,
+            controller,
+        })
+    }
+
+    fn protocols(&self) -> BTreeMap<String, String> {
+        let mut map =
+            read_protocol_map(self.protocol_map.unwrap_or(self.protocol_map_default)).unwrap_or_default();
+        if self.protocol_map.is_none() {
+            for name in split_list(self.controller_names) {
+                map.entry(name.to_uppercase())
+                    .or_insert_with(|| "PLAINTEXT".to_owned());
+            }
+        }
+        map
+    }
+
+    fn advertised(
+        &self,
+        opened: &[ListenerConfig],
+        controllers: &[String],
+        protocols: &BTreeMap<String, String>,
+    ) -> Result<Vec<ListenerConfig>, ConfigError> {
+        const KEY: &str = "advertised.listeners";
+        let Some(text) = self.advertised else {
+            return match opened.iter().find(|l| is_unroutable(&l.host)) {
+                None => Ok(opened.to_vec()),
+                Some(listener) => Err(ConfigError::new(
+                    "listeners",
+                    self.listeners,
+                    format!(
+                        "advertised.listeners beside it, because no client can connect to {}",
+                        listener.host
+                    ),
+                )),
+            };
+        };
+        let mut advertised = Vec::new();
+        for named in endpoints(KEY, text)? {
+            if controllers.contains(&named.name) {
+                continue;
+            }
+            if !opened.iter().any(|l| l.name == named.name) {
+                let expected = format!("only names that listeners has; it has no {}", named.name);
+                return Err(ConfigError::new(KEY, text, expected));
+            }
+            if is_unroutable(named.host) {
+                let expected = format!(
+                    "addresses that clients can connect to, which {} is not",
+                    named.host
+                );
+                return Err(ConfigError::new(KEY, text, expected));
+            }
+            if named.port == 0 {
+                return Err(ConfigError::new(KEY, text, "a port other than 0"));
+            }
+            advertised.push(with_protocol(KEY, text, named, protocols)?);
+        }
+        if advertised.is_empty() {
+            return Err(ConfigError::new(KEY, text, "at least one listener for clients"));
+        }
+        Ok(advertised)
+    }
+
+    fn inter_broker(&self, advertised: &[ListenerConfig]) -> Result<String, ConfigError> {
+        const KEY: &str = "inter.broker.listener.name";
+        let name = match self.inter_broker {
+            Some(name) => name.to_uppercase(),
+            // Kafka's default is the listener named like the security protocol, which is PLAINTEXT here.
+            None => match advertised.iter().find(|l| l.name == "PLAINTEXT") {
+                Some(listener) => listener.name.clone(),
+                None => advertised[0].name.clone(),
+            },
+        };
+        if advertised.iter().any(|l| l.name == name) {
+            return Ok(name);
+        }
+        let names: Vec<_> = advertised.iter().map(|l| l.name.as_str()).collect();
+        Err(ConfigError::new(
+            KEY,
+            &name,
+            format!("an advertised listener: {}", names.join(", ")),
+        ))
+    }
+}
+
+fn endpoints<'a>(key: &'static str, text: &'a str) -> Result<Vec<Named<'a>>, ConfigError> {
+    let refuse = |expected: String| Err(ConfigError::new(key, text, expected));
+    let mut found: Vec<Named<'a>> = Vec::new();
+    for part in split_list(text) {
+        let Some(named) = endpoint(part) else {
+            return refuse(format!("{LISTENER_EXPECTED}; it has {part:?}"));
+        };
+        for other in &found {
+            if other.name == named.name {
+                return refuse(format!("each listener name once; {} is there twice", named.name));
+            }
+            // Several advertised addresses may be one port of one forwarder.
+            if key == "listeners"
+                && other.port == named.port
+                && named.port != 0
+                && !share_a_port(other, &named)
+            {
+                return refuse(format!(
+                    "each port once (or once IPv4 and once IPv6); {} is there twice",
+                    named.port
+                ));
+            }
+        }
+        found.push(named);
+    }
+    if found.is_empty() {
+        return refuse(LISTENER_EXPECTED.to_owned());
+    }
+    if found.len() > LISTENERS_MAX {
+        return refuse(format!("at most {LISTENERS_MAX} listeners"));
+    }
+    Ok(found)
+}
+
+/// Kafka's `^(.*)://\[?([0-9a-zA-Z\-%._:]*)\]?:(-?[0-9]+)`.
+fn endpoint(text: &str) -> Option<Named<'_>> {
+    let (name, address) = text.split_once("://")?;
+    let (host, port) = address.rsplit_once(':')?;
+    let bracketed = host.strip_prefix('[').map(|h| h.strip_suffix(']'));
+    let host = match bracketed {
+        Some(inner) => {
+            let inner = inner?;
+            inner.parse::<Ipv6Addr>().ok()?;
+            inner
+        }
+        None => host,
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-%._:".contains(c);
+    let without_brackets_but_ipv6 = bracketed.is_none() && host.contains(':');
+    if name.is_empty() || !host.chars().all(allowed) || without_brackets_but_ipv6 {
+        return None;
+    }
+    Some(Named {
+        name: name.to_uppercase(),
+        host,
+        port: port.parse().ok()?,
+    })
+}
+
+/// Kafka lets two listeners have one port when one address is IPv4 and the other IPv6.
+fn share_a_port(a: &Named<'_>, b: &Named<'_>) -> bool {
+    match (a.host.parse::<IpAddr>(), b.host.parse::<IpAddr>()) {
+        (Ok(a), Ok(b)) => a.is_ipv4() != b.is_ipv4(),
+        _ => false,
+    }
+}
+
+fn with_protocol(
+    key: &'static str,
+    text: &str,
+    named: Named<'_>,
+    protocols: &BTreeMap<String, String>,
+) -> Result<ListenerConfig, ConfigError> {
+    let Named { name, host, port } = named;
+    match protocols.get(&name).map(String::as_str) {
+        Some("PLAINTEXT") => Ok(ListenerConfig {
+            name,
+            protocol: Protocol::Plaintext,
+            host: host.to_owned(),
+            port,
+        }),
+        Some(other) => {
+            let expected = format!("PLAINTEXT listeners; {name} asks for {other}, which is not there yet");
+            Err(ConfigError::new(key, text, expected))
+        }
+        None => {
+            let expected = format!("names that listener.security.protocol.map has; it has no {name}");
+            Err(ConfigError::new(key, text, expected))
+        }
+    }
+}
+
+fn is_unroutable(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => address == Ipv4Addr::UNSPECIFIED,
+        Ok(IpAddr::V6(address)) => {
+            address == Ipv6Addr::UNSPECIFIED || address.to_ipv4_mapped() == Some(Ipv4Addr::UNSPECIFIED)
+        }
+        Err(_) => false,
+    }
+}
+
+/// Whether the value of `listener.security.protocol.map` can be read.
+pub(super) fn is_protocol_map(value: &str) -> bool {
+    read_protocol_map(value).is_some()
+}
+
+fn read_protocol_map(value: &str) -> Option<BTreeMap<String, String>> {
+    let mut map = BTreeMap::new();
+    for part in split_list(value) {
+        let (name, protocol) = part.rsplit_once(':')?;
+        let (name, protocol) = (name.trim().to_uppercase(), protocol.trim().to_uppercase());
+        let known = matches!(
+            protocol.as_str(),
+            "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL"
+        );
+        if name.is_empty() || !known || map.insert(name, protocol).is_some() {
+            return None;
+        }
+    }
+    Some(map)
+}

@@ -1,0 +1,177 @@
+//! The settings of one topic: its own over the broker's over the defaults.
+
+use super::broker::{Config, Origin};
+use super::setting::{Effect, Kind, Setting};
+use super::table::{TOPIC_SETTINGS, topic_setting};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Where a topic's batches get their timestamps from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampType {
+    /// The producer's time stays.
+    CreateTime,
+    /// The broker writes its own.
+    LogAppendTime,
+}
+
+/// What happens to a topic's old records. Neither: they stay for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CleanupPolicy {
+    /// Deleted by age and size.
+    pub delete: bool,
+    /// Only the newest record of each key stays.
+    pub compact: bool,
+}
+
+/// When a batch counts as acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RinglogAck {
+    /// Once it is in the page cache of the replicas that `acks` asks for.
+    Written,
+}
+
+/// The effective settings of one topic, typed. Times in milliseconds, −1 for "no limit" where Kafka has it so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// `max.message.bytes`: the largest batch.
+    pub max_message_bytes: usize,
+    /// `segment.bytes`.
+    pub segment_bytes: u64,
+    /// `segment.ms`.
+    pub segment_ms: i64,
+    /// `segment.index.bytes`.
+    pub segment_index_bytes: u32,
+    /// `index.interval.bytes`.
+    pub index_interval_bytes: u32,
+    /// `retention.ms`; −1 keeps for ever.
+    pub retention_ms: i64,
+    /// `retention.bytes` of each partition; −1 keeps all.
+    pub retention_bytes: i64,
+    /// `cleanup.policy`.
+    pub cleanup_policy: CleanupPolicy,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`.
+    pub timestamp_before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`.
+    pub timestamp_after_max_ms: i64,
+    /// `min.insync.replicas`.
+    pub min_insync_replicas: i32,
+    /// `ringlog.ack`.
+    pub ringlog_ack: RinglogAck,
+}
+
+/// A topic setting that CreateTopics must refuse with INVALID_CONFIG. The text is Kafka's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicConfigError {
+    message: String,
+}
+
+impl fmt::Display for TopicConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for TopicConfigError {}
+
+/// Checks one setting of a topic as CreateTopics carries it; the value as it is kept.
+pub fn validate_topic_config(name: &str, value: &str) -> Result<String, TopicConfigError> {
+    let refuse = |message| Err(TopicConfigError { message });
+    let Some(setting) = topic_setting(name) else {
+        return refuse(format!("Unknown topic config name: {name}"));
+    };
+    match setting.check(value) {
+        Err(wrong) => refuse(wrong.kafka_message(name, value)),
+        Ok(value) => match setting.effect {
+            Effect::Only(served, why) if !served.contains(&value.as_str()) => {
+                refuse(format!("Invalid value {value} for configuration {name}: {why}"))
+            }
+            _ => Ok(value),
+        },
+    }
+}
+
+impl TopicConfig {
+    /// The effective settings. Values in `overrides` that no longer pass their check count as not set: an image may
+    /// come from another version of the software.
+    pub fn new(broker: &Config, overrides: &BTreeMap<String, String>) -> TopicConfig {
+        let values = Values { broker, overrides };
+        let policy = values.text("cleanup.policy");
+        TopicConfig {
+            max_message_bytes: values.number("max.message.bytes") as usize,
+            segment_bytes: values.number("segment.bytes") as u64,
+            segment_ms: values.number("segment.ms"),
+            segment_index_bytes: values.number("segment.index.bytes") as u32,
+            index_interval_bytes: values.number("index.interval.bytes") as u32,
+            retention_ms: values.number("retention.ms"),
+            retention_bytes: values.number("retention.bytes"),
+            cleanup_policy: CleanupPolicy {
+                delete: policy.contains("delete"),
+                compact: policy.contains("compact"),
+            },
+            timestamp_type: match values.text("message.timestamp.type").as_str() {
+                "LogAppendTime" => TimestampType::LogAppendTime,
+                _ => TimestampType::CreateTime,
+            },
+            timestamp_before_max_ms: values.number("message.timestamp.before.max.ms"),
+            timestamp_after_max_ms: values.number("message.timestamp.after.max.ms"),
+            min_insync_replicas: values.number("min.insync.replicas") as i32,
+            ringlog_ack: RinglogAck::Written,
+        }
+    }
+}
+
+struct Values<'a> {
+    broker: &'a Config,
+    overrides: &'a BTreeMap<String, String>,
+}
+
+impl Values<'_> {
+    fn text(&self, name: &str) -> String {
+        let setting = topic_setting(name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        let own = self.overrides.get(name).and_then(|v| setting.check(v).ok());
+        own.unwrap_or_else(|| self.broker.topic_default(setting).unwrap_or_default())
+    }
+
+    fn number(&self, name: &str) -> i64 {
+        self.text(name)
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is a number by its check"))
+    }
+}
+
+impl Config {
+    /// The value that a topic has when it sets nothing itself: that of the first broker synonym that was set, in the
+    /// topic setting's unit, else the default.
+    pub fn topic_default(&self, setting: &Setting) -> Option<String> {
+        for synonym in setting.broker_synonyms {
+            if let (Some(value), Origin::Set) = self.value_and_origin(synonym.name) {
+                return Some(convert(setting, value, synonym.factor));
+            }
+        }
+        setting.default.map(str::to_owned)
+    }
+}
+
+/// Multiplies into the topic setting's unit. Kafka takes any negative retention as "no limit".
+fn convert(setting: &Setting, value: &str, factor: i64) -> String {
+    match (setting.kind, value.parse::<i64>()) {
+        (Kind::Int(_) | Kind::Long(_), Ok(number)) if factor != 1 || number < 0 => {
+            let number = if setting.name == "retention.ms" && number < 0 {
+                -1
+            } else {
+                number
+            };
+            let factor = if number < 0 { 1 } else { factor };
+            number.saturating_mul(factor).to_string()
+        }
+        _ => value.to_owned(),
+    }
+}
+
+/// The names of all topic settings, in order.
+pub fn topic_setting_names() -> impl Iterator<Item = &'static str> {
+    TOPIC_SETTINGS.iter().map(|s| s.name)
+}
