@@ -1,1 +1,26 @@
-//! (being built)
+//! Kafka's protocol as bytes: messages, frames, record batches, compression, error codes.
+//!
+//! Nothing here does I/O or knows the broker. Messages are described in `schema/` in a notation of our own (the
+//! generator's `build/parse.rs` explains it) and become Rust at build time. Two rules hold everywhere: decoding
+//! borrows from the frame and allocates nothing, and no input makes it panic.
+
+pub mod api;
+pub mod array;
+pub mod batch;
+pub mod compression;
+pub mod decoder;
+pub mod encoder;
+pub mod error;
+pub mod frame;
+pub mod message;
+pub mod messages;
+#[cfg(test)]
+mod sample;
+pub mod varint;
+
+pub use api::ApiKey;
+pub use array::Array;
+pub use decoder::{DecodeError, Decoder};
+pub use encoder::{EncodeError, Encoder};
+pub use error::ErrorCode;
+pub use message::{Blob, Decode, Encode, Message, Records, Request, Str};

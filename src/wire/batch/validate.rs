@@ -1,0 +1,154 @@
+//! What a broker checks of a producer's batch before it appends it.
+//!
+//! The checks and their order are Kafka's (`ProduceRequest.validateRecords`, `UnifiedLog.analyzeAndValidateRecords`,
+//! `LogValidator`). Two are stricter: Kafka cuts off an unfinished batch behind the first and renumbers records whose
+//! offset deltas are wrong, both are refused here, because bytes that arrive must be able to leave.
+
+use std::ops::Deref;
+
+use super::{BatchError, BatchView, RecordFault};
+use crate::base::Timestamp;
+
+/// A producer's batch that may be appended, and what was learnt of its records on the way.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked<'a> {
+    view: BatchView<'a>,
+    summary: Summary,
+}
+
+/// Of a compressed batch's records only what its header says is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Summary {
+    timestamps: Option<(Timestamp, Timestamp)>,
+    latest: Option<Timestamp>,
+    first_keyless: Option<i32>,
+}
+
+impl<'a> Deref for Checked<'a> {
+    type Target = BatchView<'a>;
+
+    fn deref(&self) -> &BatchView<'a> {
+        &self.view
+    }
+}
+
+impl Checked<'_> {
+    /// The place of the first record without a key: not for compacted topics.
+    pub fn first_keyless(&self) -> Option<i32> {
+        self.summary.first_keyless
+    }
+
+    /// Whether a record has no key.
+    pub fn has_keyless_record(&self) -> bool {
+        self.first_keyless().is_some()
+    }
+
+    /// The earliest and the latest timestamp of its records, those without one left out.
+    pub fn timestamps(&self) -> Option<(Timestamp, Timestamp)> {
+        self.summary.timestamps
+    }
+
+    /// The latest timestamp of its records, −1 when none has one. The header may say otherwise; Kafka then corrects
+    /// the header (see [`set_create_time`](super::set_create_time)).
+    pub fn latest_timestamp(&self) -> Timestamp {
+        self.summary.latest.unwrap_or(self.view.max_timestamp())
+    }
+}
+
+/// Checks the produce data of one partition: exactly one batch, whole, of format 2, and consistent.
+pub fn validate(bytes: &[u8]) -> Result<Checked<'_>, BatchError> {
+    if bytes.is_empty() {
+        return Err(BatchError::Empty);
+    }
+    let view = BatchView::first(bytes)?;
+    let left = bytes.len() - view.size_bytes();
+    if left > 0 {
+        return Err(BatchError::MoreThanOne { left });
+    }
+    if view.base_offset().0 != 0 {
+        return Err(BatchError::BaseOffset {
+            base_offset: view.base_offset().0,
+        });
+    }
+    if !view.crc_is_valid() {
+        return Err(BatchError::Crc {
+            stored: view.crc(),
+            computed: view.computed_crc(),
+        });
+    }
+    view.codec()?;
+    validate_header(&view)?;
+    let summary = if view.is_compressed() {
+        Summary::of_header(&view)
+    } else {
+        Summary::of_records(&view)?
+    };
+    Ok(Checked { view, summary })
+}
+
+fn validate_header(view: &BatchView<'_>) -> Result<(), BatchError> {
+    let last_offset_delta = view.last_offset_delta();
+    let records_count = view.records_count();
+    if last_offset_delta < 0 {
+        return Err(BatchError::OffsetRange { last_offset_delta });
+    }
+    if records_count <= 0 || records_count - 1 != last_offset_delta {
+        return Err(BatchError::RecordsCount {
+            records_count,
+            last_offset_delta,
+        });
+    }
+    if view.is_control() {
+        return Err(BatchError::Control);
+    }
+    if view.has_producer_id() && view.base_sequence() < 0 {
+        return Err(BatchError::BaseSequence {
+            base_sequence: view.base_sequence(),
+        });
+    }
+    Ok(())
+}
+
+impl Summary {
+    fn of_header(view: &BatchView<'_>) -> Summary {
+        let times = [view.base_timestamp(), view.max_timestamp()];
+        let mut told = times
+            .into_iter()
+            .filter(|&timestamp| timestamp != Timestamp::NONE);
+        let timestamps = told.next().map(|first| told.fold((first, first), widened));
+        Summary {
+            timestamps,
+            latest: None,
+            first_keyless: None,
+        }
+    }
+
+    fn of_records(view: &BatchView<'_>) -> Result<Summary, BatchError> {
+        let mut summary = Summary {
+            latest: Some(Timestamp::NONE),
+            ..Summary::default()
+        };
+        for (index, record) in (0..).zip(view.records(view.raw_records())) {
+            let record = record?;
+            if record.offset_delta != index {
+                let fault = RecordFault::OffsetDelta {
+                    offset_delta: record.offset_delta,
+                };
+                return Err(BatchError::Record { index, fault });
+            }
+            summary.latest = summary.latest.max(Some(record.timestamp));
+            if record.timestamp != Timestamp::NONE {
+                let so_far = summary.timestamps.unwrap_or((record.timestamp, record.timestamp));
+                summary.timestamps = Some(widened(so_far, record.timestamp));
+            }
+            if record.key.is_none() {
+                summary.first_keyless = summary.first_keyless.or(Some(index));
+            }
+        }
+        Ok(summary)
+    }
+}
+
+fn widened((earliest, latest): (Timestamp, Timestamp), timestamp: Timestamp) -> (Timestamp, Timestamp) {
+    (earliest.min(timestamp), latest.max(timestamp))
+}
