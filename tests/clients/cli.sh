@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# Kafka's own command line tools against the broker at BOOTSTRAP.
+# Arguments: BOOTSTRAP CLASSPATH [DATA-DIRECTORY]; with the last, Kafka's dump tool also reads the broker's segments.
+set -uo pipefail
+
+bootstrap=$1
+classpath=$2
+data=${3:-}
+passed=0
+failed=0
+run=$$-$(date +%s)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+tool() {
+    timeout 120 java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$classpath" "$@" 2>"$scratch/stderr"
+}
+
+# check NAME COMMAND…: the command's exit status decides; its output is shown when it fails.
+check() {
+    local name=$1
+    shift
+    if "$@" >"$scratch/out" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok    $name"
+    else
+        failed=$((failed + 1))
+        echo "FAIL  $name"
+        sed 's/^/      /' "$scratch/out" | head -40
+        sed 's/^/      /' "$scratch/stderr" | head -40
+    fi
+}
+
+topics() { tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$bootstrap" "$@"; }
+offsets() { tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "$bootstrap" "$@"; }
+consume() {
+    tool org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$bootstrap" --timeout-ms 30000 "$@"
+}
+
+keyed_lines() { seq 500 | sed 's/.*/key&:value&/'; }
+
+topic=cli-$run
+keyed=cli-keyed-$run
+
+create() { topics --create --topic "$topic" --partitions 3 --config max.message.bytes=2000000; }
+
+create_keyed() { topics --create --topic "$keyed" --partitions 1; }
+
+create_twice() { ! create && topics --create --if-not-exists --topic "$topic" --partitions 3; }
+
+list() { topics --list | grep -qx "$topic"; }
+
+describe() {
+    topics --describe --topic "$topic" >"$scratch/described" || return 1
+    cat "$scratch/described"
+    grep -q "PartitionCount: 3" "$scratch/described" &&
+        grep -q "max.message.bytes=2000000" "$scratch/described" &&
+        [ "$(grep -c "Leader: [0-9]" "$scratch/described")" = 3 ]
+}
+
+describe_unknown() { ! topics --describe --topic "no-such-$run"; }
+
+console_producer() {
+    keyed_lines | tool org.apache.kafka.tools.ConsoleProducer --bootstrap-server "$bootstrap" \
+        --topic "$keyed" --reader-property parse.key=true --reader-property key.separator=: --compression-codec zstd
+}
+
+get_offsets() {
+    [ "$(offsets --topic "$keyed")" = "$keyed:0:500" ] && [ "$(offsets --topic "$keyed" --time -2)" = "$keyed:0:0" ] &&
+        [ "$(offsets --topic "$topic" | sort | tr '\n' ' ')" = "$topic:0:0 $topic:1:0 $topic:2:0 " ]
+}
+
+console_consumer() {
+    consume --topic "$keyed" --partition 0 --offset earliest --max-messages 500 \
+        --formatter-property print.key=true --formatter-property key.separator=: >"$scratch/consumed" || return 1
+    diff "$scratch/consumed" <(keyed_lines)
+}
+
+console_consumer_from_offset() {
+    [ "$(consume --topic "$keyed" --partition 0 --offset 250 --max-messages 2 | tr '\n' ' ')" = "value251 value252 " ]
+}
+
+producer_perf() {
+    tool org.apache.kafka.tools.ProducerPerformance --topic "$topic" --num-records 50000 --record-size 128 \
+        --throughput -1 --command-property bootstrap.servers="$bootstrap" linger.ms=5 || return 1
+    [ "$(offsets --topic "$topic" | awk -F: '{ sum += $3 } END { print sum }')" = 50000 ]
+}
+
+describe_configs() {
+    tool kafka.admin.ConfigCommand --bootstrap-server "$bootstrap" --describe --all --entity-type topics \
+        --entity-name "$topic" >"$scratch/configs" || return 1
+    grep -q "max.message.bytes=2000000.*DYNAMIC_TOPIC_CONFIG" "$scratch/configs" &&
+        grep -q "retention.ms=604800000" "$scratch/configs"
+}
+
+cluster_id() { tool org.apache.kafka.tools.ClusterTool cluster-id --bootstrap-server "$bootstrap" | grep -q "Cluster ID: ."; }
+
+api_versions() {
+    tool org.apache.kafka.tools.BrokerApiVersionsCommand --bootstrap-server "$bootstrap" >"$scratch/versions" || return 1
+    grep -q "Produce(0): 0 to 13 .usable: 13" "$scratch/versions" && grep -q "Fetch(1): 4 to 18" "$scratch/versions"
+}
+
+features() {
+    tool org.apache.kafka.tools.FeatureCommand --bootstrap-server "$bootstrap" describe >"$scratch/features" || return 1
+    grep -q "Feature: metadata.version" "$scratch/features"
+}
+
+# Acknowledged is written, so the files hold every record already.
+dump_segments() {
+    local files
+    files=$(ls "$data/$keyed-0"/*.log) || return 1
+    tool org.apache.kafka.tools.DumpLogSegments --deep-iteration --print-data-log --files "${files//$'\n'/,}" \
+        >"$scratch/dump" || return 1
+    ! grep -iE 'mismatch|corrupt|invalid|isvalid: false' "$scratch/dump" && grep -q "payload: value500" "$scratch/dump" &&
+        [ "$(grep -c 'payload: value' "$scratch/dump")" = 500 ]
+}
+
+dump_metadata_log() {
+    local files
+    files=$(ls "$data"/__cluster_metadata-0/*.log) || return 1
+    tool org.apache.kafka.tools.DumpLogSegments --cluster-metadata-decoder --files "${files//$'\n'/,}" \
+        >"$scratch/dump" || return 1
+    grep -q "\"name\":\"$keyed\"" "$scratch/dump"
+}
+
+delete() { topics --delete --topic "$topic" && ! topics --list | grep -qx "$topic"; }
+
+check kafka_topics_creates create
+check kafka_topics_creates_another create_keyed
+check kafka_topics_refuses_to_create_twice create_twice
+check kafka_topics_lists list
+check kafka_topics_describes describe
+check kafka_topics_fails_on_an_unknown_topic describe_unknown
+check console_producer_sends_keyed_lines console_producer
+check get_offsets_tells_ends_and_starts get_offsets
+check console_consumer_reads_a_partition console_consumer
+check console_consumer_reads_from_an_offset console_consumer_from_offset
+check producer_perf_sends_50000_records producer_perf
+check kafka_configs_describes_a_topic describe_configs
+check kafka_cluster_tells_the_id cluster_id
+check kafka_broker_api_versions_lists_the_apis api_versions
+check kafka_features_describes_them features
+if [ -n "$data" ]; then
+    check kafka_dump_log_reads_the_segments dump_segments
+    check kafka_dump_log_reads_the_metadata_log dump_metadata_log
+fi
+check kafka_topics_deletes delete
+
+echo "cli: $passed passed, $failed failed"
+[ "$failed" = 0 ]
