@@ -28,7 +28,7 @@ func main() {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	var acknowledged atomic.Int64
+	var acknowledged, failed atomic.Int64
 	start := time.Now()
 	for n := 0; n < count; n++ {
 		time.Sleep(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(rate))))
@@ -36,7 +36,7 @@ func main() {
 		client.Produce(context.Background(), record, func(_ *kgo.Record, err error) {
 			if err == nil {
 				acknowledged.Add(1)
-			} else {
+			} else if failed.Add(1) <= 5 {
 				fmt.Println(err)
 			}
 		})
