@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::schema::{Field, Kind, Message, Type, Versions};
-use crate::{emit_decode, emit_encode, emit_sample};
+use crate::{emit_decode, emit_encode, emit_record, emit_sample};
 
 /// The modules of all messages, and the names of the messages themselves.
 pub fn messages(messages: &[Message]) -> String {
@@ -15,6 +15,7 @@ pub fn messages(messages: &[Message]) -> String {
     for message in messages {
         emit_module(&mut out, message, messages);
     }
+    out.push_str(&emit_record::records(messages));
     out.push_str(&emit_sample::table(messages));
     out
 }

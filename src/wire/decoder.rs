@@ -44,8 +44,12 @@ pub enum Fault {
     UnsupportedVersion { version: i16 },
     /// An API key that Kafka does not have.
     UnknownApi { key: i16 },
-    /// A metadata record whose frame or id is not known.
+    /// A metadata record in a frame of another version.
+    UnknownFrame { version: u32 },
+    /// A metadata record that Kafka does not have.
     UnknownRecord { id: u32 },
+    /// Bytes behind a metadata record.
+    TrailingBytes { left: usize },
 }
 
 impl From<Fault> for DecodeError {
@@ -78,7 +82,9 @@ impl fmt::Display for Fault {
             Fault::TagSize { tag, left } => write!(f, "tag {tag} leaves {left} of its bytes unread"),
             Fault::UnsupportedVersion { version } => write!(f, "version {version} does not exist"),
             Fault::UnknownApi { key } => write!(f, "API key {key} does not exist"),
+            Fault::UnknownFrame { version } => write!(f, "frame version {version} is not known"),
             Fault::UnknownRecord { id } => write!(f, "metadata record {id} is not known"),
+            Fault::TrailingBytes { left } => write!(f, "{left} bytes follow the record"),
         }
     }
 }

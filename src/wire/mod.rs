@@ -14,6 +14,7 @@ pub mod error;
 pub mod frame;
 pub mod message;
 pub mod messages;
+pub mod records;
 #[cfg(test)]
 mod sample;
 pub mod varint;
