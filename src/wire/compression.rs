@@ -212,3 +212,82 @@ mod xerial {
         if written == size { Ok(()) } else { Err(CORRUPT) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+
+    #[test]
+    fn codecs_have_kafkas_numbers() {
+        for (id, codec) in (0..).zip(CODECS) {
+            assert_eq!(codec.id(), id);
+            assert_eq!(Codec::from_id(id), Some(codec));
+        }
+        assert_eq!(Codec::from_id(5), None);
+    }
+
+    #[test]
+    fn more_than_the_cap_is_refused() {
+        let zeros = vec![0; 1_000_000];
+        for codec in CODECS {
+            let bytes = compress(codec, &zeros);
+            assert_eq!(
+                decompress(codec, &bytes, 1_000_000).as_deref(),
+                Ok(&zeros[..]),
+                "{codec}"
+            );
+            let refused = Err(CompressionError::TooLarge {
+                codec,
+                size_bytes_max: 999_999,
+            });
+            assert_eq!(decompress(codec, &bytes, 999_999), refused, "{codec}");
+        }
+    }
+
+    #[test]
+    fn a_bare_snappy_block_is_taken() {
+        let bare = snap::raw::Encoder::new()
+            .compress_vec(b"hello")
+            .expect("compresses");
+        assert_eq!(
+            decompress(Codec::Snappy, &bare, 100).as_deref(),
+            Ok(&b"hello"[..])
+        );
+    }
+
+    #[test]
+    fn a_snappy_block_cannot_claim_more_than_it_could_hold() {
+        let lie = [0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0];
+        assert_eq!(
+            decompress(Codec::Snappy, &lie, usize::MAX),
+            Err(CompressionError::Corrupt { codec: Codec::Snappy })
+        );
+    }
+
+    #[test]
+    fn truncated_data_is_refused() {
+        for codec in CODECS.into_iter().skip(1) {
+            let bytes = compress(codec, b"the quick brown fox jumps over the lazy dog");
+            let cut = decompress(codec, &bytes[..bytes.len() - 7], 1_000);
+            assert_eq!(cut, Err(CompressionError::Corrupt { codec }), "{codec}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn everything_reads_back(bytes in proptest::collection::vec(0u8..4, 0..100_000), codec in 0u8..5) {
+            let codec = Codec::from_id(codec).expect("one of five");
+            let compressed = compress(codec, &bytes);
+            prop_assert_eq!(decompress(codec, &compressed, bytes.len()), Ok(bytes));
+        }
+
+        #[test]
+        fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), codec in 0u8..5) {
+            let _ = decompress(Codec::from_id(codec).expect("one of five"), &bytes, 10_000);
+        }
+    }
+}

@@ -319,3 +319,39 @@ pub fn check_version(version: i16, versions: &std::ops::RangeInclusive<i16>) -> 
         Err(EncodeError::UnsupportedVersion { version })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_segments_of_records_are_passed_on_and_small_ones_run_together() {
+        let large = Bytes::from(vec![1u8; COPY_BYTES_MAX + 1]);
+        let small = Bytes::from_static(&[2; 10]);
+        let records = Records::Segments(vec![small.clone(), large.clone(), small.clone(), small]);
+        let mut e = Encoder::new();
+        e.put_i32(0);
+        e.put_records(&records, false).expect("fits");
+        e.put_i16(7);
+        e.set_first_i32(42);
+        let size = e.size_bytes();
+        let segments = e.into_segments();
+        assert_eq!(
+            segments.iter().map(Bytes::len).collect::<Vec<_>>(),
+            [4 + 4 + 10, 513, 10 + 10 + 2]
+        );
+        assert_eq!(segments[1].as_ptr(), large.as_ptr(), "by reference");
+        assert_eq!(segments[0][..8], [0, 0, 0, 42, 0, 0, 2, 31]);
+        assert_eq!(size, segments.iter().map(Bytes::len).sum::<usize>());
+    }
+
+    #[test]
+    fn strings_beyond_their_length_field_are_refused() {
+        let long = "x".repeat(32_768);
+        for flexible in [false, true] {
+            let refused = Encoder::new().put_string(&long, flexible);
+            assert_eq!(refused, Err(EncodeError::StringTooLong { len: 32_768 }));
+            assert_eq!(Encoder::new().put_string(&long[1..], flexible), Ok(()));
+        }
+    }
+}

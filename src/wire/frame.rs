@@ -139,3 +139,111 @@ pub fn carve(mut frame: BytesMut, ranges: &[std::ops::Range<usize>]) -> Vec<Byte
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::fixtures::fixture;
+    use crate::wire::messages::{
+        ApiVersionsResponse, DeleteTopicsRequest, MetadataRequest, MetadataResponse,
+    };
+
+    #[test]
+    fn request_headers_of_both_versions_are_kafkas() {
+        let v2 = fixture("request_header 2");
+        let start = RequestStart {
+            key: 1,
+            version: 12,
+            correlation_id: 99,
+            body_at: v2.len(),
+        };
+        assert_eq!(read_request_header(&v2), Ok((start, Some("me".into()))));
+        let v1 = fixture("request_header 1");
+        let start = RequestStart {
+            key: 1,
+            version: 4,
+            correlation_id: 99,
+            body_at: v1.len(),
+        };
+        assert_eq!(read_request_header(&v1), Ok((start, None)));
+    }
+
+    #[test]
+    fn the_header_of_a_version_that_does_not_exist_yet_is_read() {
+        let frame = [&[0, 18, 0, 77, 0, 0, 0, 5, 0, 1, b'c', 0][..], b"whatever"].concat();
+        let start = read_request_start(&frame).expect("a header");
+        assert_eq!((start.version, start.correlation_id, start.body_at), (77, 5, 12));
+    }
+
+    #[test]
+    fn unknown_apis_and_short_headers_are_refused() {
+        let unknown = read_request_start(&[0x7f, 0, 0, 0, 0, 0, 0, 5, 0xff, 0xff]);
+        assert_eq!(
+            unknown.expect_err("no such API").fault,
+            Fault::UnknownApi { key: 0x7f00 }
+        );
+        let v2 = fixture("request_header 2");
+        for len in 0..v2.len() {
+            assert!(read_request_start(&v2[..len]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_request_reads_back_from_its_frame() {
+        let request = MetadataRequest {
+            topics: None,
+            ..Default::default()
+        };
+        let frame = encode_request(ApiKey::METADATA, 12, 7, Some("me"), &request)
+            .expect("encodes")
+            .concat();
+        assert_eq!(frame[..4], (frame.len() as i32 - 4).to_be_bytes());
+        let start = read_request_start(&frame[4..]).expect("a header");
+        assert_eq!((start.key, start.version, start.correlation_id), (3, 12, 7));
+        let body = MetadataRequest::decode(&mut Decoder::new(&frame[4 + start.body_at..]), 12);
+        assert_eq!(body, Ok(request));
+    }
+
+    #[test]
+    fn a_response_reads_back_and_api_versions_keeps_the_oldest_header() {
+        let response = MetadataResponse {
+            controller_id: 3,
+            ..Default::default()
+        };
+        let frame = encode_response(ApiKey::METADATA, 12, 7, &response)
+            .expect("encodes")
+            .concat();
+        assert_eq!(read_correlation_id(&frame[4..]), Ok(7));
+        assert_eq!(
+            decode_response(ApiKey::METADATA, 12, &frame[4..]),
+            Ok((7, response))
+        );
+        let response = ApiVersionsResponse::default();
+        let frame = encode_response(ApiKey::API_VERSIONS, 4, 7, &response)
+            .expect("encodes")
+            .concat();
+        assert_eq!(
+            frame[4..10],
+            [0, 0, 0, 7, 0, 0],
+            "the error code follows the correlation id at once"
+        );
+        let request = DeleteTopicsRequest::default();
+        let old = encode_request(ApiKey::DELETE_TOPICS, 1, 7, None, &request)
+            .expect("encodes")
+            .concat();
+        assert_eq!(old[4..14], [0, 20, 0, 1, 0, 0, 0, 7, 0xff, 0xff]);
+    }
+
+    #[test]
+    fn ranges_are_carved_out_of_a_frame_without_a_copy() {
+        let frame = BytesMut::from(&b"abcdefghij"[..]);
+        let at = frame.as_ptr() as usize;
+        let range = range_in(&frame, &frame[2..4]);
+        assert_eq!(range, 2..4);
+        let mut parts = carve(frame, &[range, 4..5, 7..10]);
+        assert_eq!(parts, [&b"cd"[..], b"e", b"hij"]);
+        assert_eq!(parts[2].as_ptr() as usize, at + 7);
+        parts[0][0] = b'C';
+        assert_eq!(parts[0], &b"Cd"[..]);
+    }
+}

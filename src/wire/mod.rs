@@ -4,6 +4,8 @@
 //! generator's `build/parse.rs` explains it) and become Rust at build time. Two rules hold everywhere: decoding
 //! borrows from the frame and allocates nothing, and no input makes it panic.
 
+#[cfg(test)]
+mod allocations;
 pub mod api;
 pub mod array;
 pub mod batch;
@@ -11,6 +13,8 @@ pub mod compression;
 pub mod decoder;
 pub mod encoder;
 pub mod error;
+#[cfg(test)]
+mod fixtures;
 pub mod frame;
 pub mod message;
 pub mod messages;

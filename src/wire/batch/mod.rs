@@ -316,3 +316,6 @@ impl<'a> Iterator for Batches<'a> {
         Some(batch)
     }
 }
+
+#[cfg(test)]
+mod tests;
