@@ -26,5 +26,5 @@ pub use table::{
 };
 pub use topic::{
     CleanupPolicy, RinglogAck, TimestampType, TopicConfig, TopicConfigError, topic_setting_names,
-    validate_topic_config,
+    validate_topic_config, validate_topic_configs,
 };

@@ -93,6 +93,33 @@ pub fn validate_topic_config(name: &str, value: &str) -> Result<String, TopicCon
     }
 }
 
+/// Checks all settings of a new topic, also against each other and the broker's defaults; the values as they are kept.
+pub fn validate_topic_configs(
+    broker: &Config,
+    given: impl IntoIterator<Item = (String, String)>,
+) -> Result<BTreeMap<String, String>, TopicConfigError> {
+    let mut kept = BTreeMap::new();
+    for (name, value) in given {
+        let value = validate_topic_config(&name, &value)?;
+        kept.insert(name, value);
+    }
+    let values = Values {
+        broker,
+        overrides: &kept,
+    };
+    let (min, max) = (
+        values.number("min.compaction.lag.ms"),
+        values.number("max.compaction.lag.ms"),
+    );
+    if min > max {
+        let message = format!(
+            "conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"
+        );
+        return Err(TopicConfigError { message });
+    }
+    Ok(kept)
+}
+
 impl TopicConfig {
     /// The effective settings. Values in `overrides` that no longer pass their check count as not set: an image may
     /// come from another version of the software.

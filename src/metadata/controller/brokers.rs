@@ -1,0 +1,85 @@
+//! Brokers coming and going, and the first records of all.
+
+use super::Records;
+use crate::base::{NodeId, Offset, TopicId};
+use crate::metadata::features::{METADATA_VERSION, METADATA_VERSION_LATEST, SUPPORTED_FEATURES};
+use crate::metadata::image::{Endpoint, Image};
+use crate::wire::messages::register_broker_record::{BrokerEndpoint, BrokerFeature};
+use crate::wire::messages::{FeatureLevelRecord, PartitionChangeRecord, RegisterBrokerRecord};
+
+/// What a broker says of itself when it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Its node.
+    pub node: NodeId,
+    /// A random id of this run.
+    pub incarnation: TopicId,
+    /// Its advertised listeners.
+    pub endpoints: Vec<Endpoint>,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// The `directory.id` of each of its log directories.
+    pub log_dirs: Vec<TopicId>,
+}
+
+/// What the metadata log of a new cluster begins with; nothing when `image` shows that it has begun.
+pub fn initial_records(image: &Image) -> Records {
+    if image.feature_level(METADATA_VERSION) > 0 {
+        return Records::new();
+    }
+    let level = FeatureLevelRecord {
+        name: METADATA_VERSION.into(),
+        feature_level: METADATA_VERSION_LATEST,
+    };
+    vec![level.into()]
+}
+
+/// Registers a broker that is ready: of a cluster of one, nobody else can say that it isn't. `at` is the offset that
+/// the record will have, and so the broker's epoch.
+pub fn register_broker(registration: &Registration, at: Offset) -> Records {
+    let endpoint = |e: &Endpoint| BrokerEndpoint {
+        name: e.listener.clone().into(),
+        host: e.host.clone().into(),
+        port: e.port,
+        security_protocol: e.security_protocol,
+    };
+    let features = SUPPORTED_FEATURES.iter().map(|f| BrokerFeature {
+        name: f.name.into(),
+        min_supported_version: f.min,
+        max_supported_version: f.max,
+    });
+    let record = RegisterBrokerRecord {
+        broker_id: registration.node.0,
+        is_migrating_zk_broker: false,
+        incarnation_id: registration.incarnation,
+        broker_epoch: at.0,
+        end_points: registration.endpoints.iter().map(endpoint).collect(),
+        features: features.collect(),
+        rack: registration.rack.clone().map(Into::into),
+        fenced: false,
+        in_controlled_shutdown: false,
+        log_dirs: registration.log_dirs.iter().copied().collect(),
+        cordoned_log_dirs: None,
+    };
+    vec![record.into()]
+}
+
+/// A new leader epoch for every partition that `node` leads: after an unclean stop its log may have lost records that
+/// consumers have seen, and the epoch is how they notice (KIP-320). The leader stays.
+pub fn bump_epochs_after_unclean_stop(image: &Image, node: NodeId) -> Records {
+    let mut records = Records::new();
+    for topic in image.topics() {
+        for (partition, state) in &topic.partitions {
+            if state.leader == Some(node) {
+                let record = PartitionChangeRecord {
+                    partition_id: partition.0,
+                    topic_id: topic.id,
+                    leader: node.0,
+                    ..PartitionChangeRecord::default()
+                };
+                records.push(record.into());
+            }
+        }
+    }
+    records
+}

@@ -1,0 +1,490 @@
+//! Creating topics (Kafka's `ControllerApis.createTopics` and `ReplicationControlManager.createTopics`).
+
+use super::{RECORDS_PER_REQUEST_MAX, Records};
+use crate::base::{NodeId, PartitionIndex, TopicId};
+use crate::config::{Config, TopicConfigError, validate_topic_configs};
+use crate::metadata::image::{Configs, Image};
+use crate::metadata::names::{METADATA_TOPIC, NameError, validate_topic_name};
+use crate::wire::messages::create_topics_request::CreatableTopic;
+use crate::wire::messages::{ConfigRecord, CreateTopicsRequest, PartitionRecord, TopicRecord};
+use crate::wire::{Array, ErrorCode};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// The most partitions that one request may ask for (Kafka's `MAX_PARTITIONS_PER_BATCH`).
+const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
+
+/// Kafka's `DirectoryId.UNASSIGNED`: the broker chooses.
+const UNASSIGNED_DIRECTORY: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+
+/// What became of a CreateTopics request.
+#[derive(Debug)]
+pub struct CreateDecision {
+    /// One answer for each name asked for, in the order of the request.
+    pub answers: Vec<(String, Result<CreatedTopic, CreateError>)>,
+    /// What to propose; empty when there is nothing to create, or nothing should be (`validate_only`).
+    pub records: Records,
+}
+
+/// A topic that was created, or could be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedTopic {
+    /// Its new id.
+    pub id: TopicId,
+    /// Its partitions.
+    pub partitions: i32,
+    /// The replicas of its first partition.
+    pub replication_factor: i16,
+    /// What is set on it.
+    pub configs: Configs,
+}
+
+/// Why a topic isn't created. The texts are Kafka's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CreateError {
+    /// The request names it twice.
+    DuplicateName,
+    /// It is the metadata log's own.
+    MetadataTopic,
+    /// There is one of this name.
+    Exists(String),
+    /// Not a topic's name.
+    Name(NameError),
+    /// Its metrics would have another topic's names.
+    Collides {
+        /// The name asked for.
+        name: String,
+        /// The topic that is there.
+        with: String,
+    },
+    /// A setting without a value: these.
+    NullConfigs(Vec<String>),
+    /// A setting is unknown or its value wrong.
+    Config(TopicConfigError),
+    /// 0, or below −1.
+    PartitionCount,
+    /// 0, or below −1.
+    ReplicationFactor,
+    /// More replicas than brokers.
+    TooFewBrokers {
+        /// Replicas asked for.
+        replicas: i16,
+        /// Brokers that are registered.
+        registered: usize,
+        /// Whether all of them are fenced.
+        all_fenced: bool,
+    },
+    /// Replicas are assigned by hand, and their number is given too.
+    AssignmentAndReplicationFactor,
+    /// Replicas are assigned by hand, and the partitions' number is given too.
+    AssignmentAndPartitionCount,
+    /// The assignment is wrong: how.
+    Assignment(String),
+    /// All topics of the request together have too many partitions.
+    TooManyPartitions,
+    /// All topics of the request together take too many records.
+    TooManyRecords,
+}
+
+impl CreateError {
+    /// The code to answer.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            CreateError::DuplicateName
+            | CreateError::MetadataTopic
+            | CreateError::AssignmentAndReplicationFactor
+            | CreateError::AssignmentAndPartitionCount => ErrorCode::INVALID_REQUEST,
+            CreateError::Exists(_) => ErrorCode::TOPIC_ALREADY_EXISTS,
+            CreateError::Name(_) | CreateError::Collides { .. } => ErrorCode::INVALID_TOPIC_EXCEPTION,
+            CreateError::NullConfigs(_) | CreateError::Config(_) => ErrorCode::INVALID_CONFIG,
+            CreateError::PartitionCount => ErrorCode::INVALID_PARTITIONS,
+            CreateError::ReplicationFactor | CreateError::TooFewBrokers { .. } => {
+                ErrorCode::INVALID_REPLICATION_FACTOR
+            }
+            CreateError::Assignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+            CreateError::TooManyPartitions | CreateError::TooManyRecords => ErrorCode::POLICY_VIOLATION,
+        }
+    }
+}
+
+impl fmt::Display for CreateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CreateError::DuplicateName => f.write_str("Duplicate topic name."),
+            CreateError::MetadataTopic => {
+                write!(f, "Creation of internal topic {METADATA_TOPIC} is prohibited.")
+            }
+            CreateError::Exists(name) => write!(f, "Topic '{name}' already exists."),
+            CreateError::Name(error) => error.fmt(f),
+            CreateError::Collides { name, with } => {
+                write!(f, "Topic '{name}' collides with existing topic: {with}")
+            }
+            CreateError::NullConfigs(names) => {
+                write!(
+                    f,
+                    "Null value not supported for topic configs: {}",
+                    names.join(",")
+                )
+            }
+            CreateError::Config(error) => error.fmt(f),
+            CreateError::PartitionCount => {
+                f.write_str("Number of partitions was set to an invalid non-positive value.")
+            }
+            CreateError::ReplicationFactor => {
+                f.write_str("Replication factor must be larger than 0, or -1 to use the default value.")
+            }
+            CreateError::TooFewBrokers {
+                replicas,
+                registered,
+                all_fenced,
+            } => {
+                write!(f, "Unable to replicate the partition {replicas} time(s): ")?;
+                match all_fenced {
+                    true => f.write_str("All brokers are currently fenced."),
+                    false => write!(
+                        f,
+                        "The target replication factor of {replicas} cannot be reached because only {registered} \
+                         broker(s) are registered or some brokers have all their log directories cordoned."
+                    ),
+                }
+            }
+            CreateError::AssignmentAndReplicationFactor => f.write_str(
+                "A manual partition assignment was specified, but replication factor was not set to -1.",
+            ),
+            CreateError::AssignmentAndPartitionCount => f.write_str(
+                "A manual partition assignment was specified, but numPartitions was not set to -1.",
+            ),
+            CreateError::Assignment(how) => f.write_str(how),
+            CreateError::TooManyPartitions => {
+                f.write_str("Excessively large number of partitions per request.")
+            }
+            CreateError::TooManyRecords => {
+                f.write_str("Unable to perform excessively large batch operation.")
+            }
+        }
+    }
+}
+
+/// Decides on a CreateTopics request. −1 partitions or replicas stand for the broker's defaults in `config`, in every
+/// version. `new_id` gives a random topic id with each call.
+pub fn create_topics(
+    image: &Image,
+    request: &CreateTopicsRequest<'_>,
+    config: &Config,
+    mut new_id: impl FnMut() -> TopicId,
+) -> CreateDecision {
+    let names = distinct_names(request);
+    let refuse_all = |error: CreateError| CreateDecision {
+        answers: names
+            .iter()
+            .map(|(name, _)| (name.clone(), Err(error.clone())))
+            .collect(),
+        records: Records::new(),
+    };
+    if total_partitions(request, config) > PARTITIONS_PER_REQUEST_MAX {
+        return refuse_all(CreateError::TooManyPartitions);
+    }
+    let mut records = Records::new();
+    let mut answers = Vec::new();
+    for (name, topic) in &names {
+        let answer = match topic {
+            None => Err(CreateError::DuplicateName),
+            Some(topic) => {
+                plan_topic(image, topic, config, &mut new_id).map(|plan| plan.write(name, &mut records))
+            }
+        };
+        answers.push((name.clone(), answer));
+    }
+    if records.len() > RECORDS_PER_REQUEST_MAX {
+        return refuse_all(CreateError::TooManyRecords);
+    }
+    if request.validate_only {
+        records.clear();
+    }
+    CreateDecision { answers, records }
+}
+
+/// Each name once, in order; without a topic when the request has it more than once.
+fn distinct_names<'a>(request: &CreateTopicsRequest<'a>) -> Vec<(String, Option<CreatableTopic<'a>>)> {
+    let mut names: Vec<(String, Option<CreatableTopic<'a>>)> = Vec::new();
+    let mut place = BTreeMap::new();
+    for topic in &request.topics {
+        match place.get(topic.name.as_ref()) {
+            Some(&at) => {
+                let seen: &mut (String, Option<_>) = &mut names[at];
+                seen.1 = None;
+            }
+            None => {
+                place.insert(topic.name.to_string(), names.len());
+                names.push((topic.name.to_string(), Some(topic)));
+            }
+        }
+    }
+    names
+}
+
+fn total_partitions(request: &CreateTopicsRequest<'_>, config: &Config) -> usize {
+    let of_topic = |topic: CreatableTopic<'_>| match (topic.assignments.len(), topic.num_partitions) {
+        (0, -1) => config.num_partitions() as usize,
+        (0, count) => usize::try_from(count).unwrap_or(0),
+        (assigned, _) => assigned,
+    };
+    request.topics.iter().map(of_topic).fold(0, usize::saturating_add)
+}
+
+/// A topic as it will be.
+struct Plan {
+    id: TopicId,
+    configs: Configs,
+    partitions: Vec<PlannedPartition>,
+}
+
+struct PlannedPartition {
+    replicas: Vec<NodeId>,
+    isr: Vec<NodeId>,
+    directories: Vec<TopicId>,
+}
+
+fn plan_topic(
+    image: &Image,
+    topic: &CreatableTopic<'_>,
+    config: &Config,
+    new_id: &mut impl FnMut() -> TopicId,
+) -> Result<Plan, CreateError> {
+    check_name(image, &topic.name)?;
+    let configs = read_configs(topic, config)?;
+    let replicas = if topic.assignments.is_empty() {
+        place_replicas(image, topic, config)?
+    } else {
+        read_assignment(image, topic)?
+    };
+    let partitions = replicas
+        .into_iter()
+        .map(|replicas| PlannedPartition::new(image, replicas))
+        .collect();
+    Ok(Plan {
+        id: new_id(),
+        configs,
+        partitions,
+    })
+}
+
+fn check_name(image: &Image, name: &str) -> Result<(), CreateError> {
+    if name == METADATA_TOPIC {
+        return Err(CreateError::MetadataTopic);
+    }
+    if image.topic_by_name(name).is_some() {
+        return Err(CreateError::Exists(name.to_owned()));
+    }
+    validate_topic_name(name).map_err(CreateError::Name)?;
+    match image.colliding_topic(name) {
+        Some(with) => Err(CreateError::Collides {
+            name: name.to_owned(),
+            with: with.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn read_configs(topic: &CreatableTopic<'_>, config: &Config) -> Result<Configs, CreateError> {
+    let nulls: Vec<_> = topic
+        .configs
+        .iter()
+        .filter(|c| c.value.is_none())
+        .map(|c| c.name.into_owned())
+        .collect();
+    if !nulls.is_empty() {
+        return Err(CreateError::NullConfigs(nulls));
+    }
+    let given = topic
+        .configs
+        .iter()
+        .filter_map(|c| Some((c.name.into_owned(), c.value?.into_owned())));
+    validate_topic_configs(config, given).map_err(CreateError::Config)
+}
+
+/// Spreads the replicas over the brokers that can lead, one further with each partition.
+fn place_replicas(
+    image: &Image,
+    topic: &CreatableTopic<'_>,
+    config: &Config,
+) -> Result<Vec<Vec<NodeId>>, CreateError> {
+    let replication_factor = match topic.replication_factor {
+        -1 => config.default_replication_factor(),
+        given => given,
+    };
+    if replication_factor <= 0 {
+        return Err(CreateError::ReplicationFactor);
+    }
+    let partitions = match topic.num_partitions {
+        -1 => config.num_partitions(),
+        given => given,
+    };
+    if partitions <= 0 {
+        return Err(CreateError::PartitionCount);
+    }
+    // Fenced brokers come last: a replica may be on one, but not alone.
+    let (able, fenced): (Vec<_>, Vec<_>) = image.brokers().partition(|b| !b.fenced);
+    let brokers: Vec<NodeId> = able.iter().chain(&fenced).map(|b| b.id).collect();
+    let wanted = replication_factor as usize;
+    if able.is_empty() || wanted > brokers.len() {
+        return Err(CreateError::TooFewBrokers {
+            replicas: replication_factor,
+            registered: brokers.len(),
+            all_fenced: able.is_empty() && !brokers.is_empty(),
+        });
+    }
+    let replicas_of = |partition: usize| {
+        let leader = partition % able.len();
+        brokers
+            .iter()
+            .copied()
+            .cycle()
+            .skip(leader)
+            .take(wanted)
+            .collect()
+    };
+    Ok((0..partitions as usize).map(replicas_of).collect())
+}
+
+fn read_assignment(image: &Image, topic: &CreatableTopic<'_>) -> Result<Vec<Vec<NodeId>>, CreateError> {
+    if topic.replication_factor != -1 {
+        return Err(CreateError::AssignmentAndReplicationFactor);
+    }
+    if topic.num_partitions != -1 {
+        return Err(CreateError::AssignmentAndPartitionCount);
+    }
+    let mut by_partition: BTreeMap<i32, Vec<NodeId>> = BTreeMap::new();
+    let mut factor = None;
+    for assignment in &topic.assignments {
+        let partition = assignment.partition_index;
+        let refuse = |how: String| Err(CreateError::Assignment(how));
+        if by_partition.contains_key(&partition) {
+            return refuse(format!(
+                "Found multiple manual partition assignments for partition {partition}"
+            ));
+        }
+        let replicas: Vec<NodeId> = assignment.broker_ids.iter().map(NodeId).collect();
+        check_replicas(image, &replicas, factor)?;
+        factor = Some(replicas.len());
+        if !replicas.iter().any(|&node| can_lead(image, node)) {
+            return refuse(format!(
+                "All brokers specified in the manual partition assignment for partition {partition} are fenced or in \
+                 controlled shutdown."
+            ));
+        }
+        by_partition.insert(partition, replicas);
+    }
+    if !by_partition.keys().copied().eq(0..by_partition.len() as i32) {
+        let how = "partitions should be a consecutive 0-based integer sequence";
+        return Err(CreateError::Assignment(how.to_owned()));
+    }
+    Ok(by_partition.into_values().collect())
+}
+
+fn check_replicas(image: &Image, replicas: &[NodeId], factor: Option<usize>) -> Result<(), CreateError> {
+    let refuse = |how: String| {
+        Err(CreateError::Assignment(format!(
+            "The manual partition assignment includes {how}"
+        )))
+    };
+    if replicas.is_empty() {
+        return refuse("an empty replica list.".to_owned());
+    }
+    let mut seen = BTreeSet::new();
+    for &node in replicas {
+        if image.broker(node).is_none() {
+            return refuse(format!("broker {node}, but no such broker is registered."));
+        }
+        if !seen.insert(node) {
+            return refuse(format!("the broker {node} more than once."));
+        }
+    }
+    match factor {
+        Some(factor) if factor != replicas.len() => refuse(format!(
+            "a partition with {} replica(s), but this is not consistent with previous partitions, which have {factor} \
+             replica(s).",
+            replicas.len()
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn can_lead(image: &Image, node: NodeId) -> bool {
+    image
+        .broker(node)
+        .is_some_and(|b| !b.fenced && !b.in_controlled_shutdown)
+}
+
+impl PlannedPartition {
+    fn new(image: &Image, replicas: Vec<NodeId>) -> PlannedPartition {
+        let isr = replicas
+            .iter()
+            .copied()
+            .filter(|&node| can_lead(image, node))
+            .collect();
+        let directory = |node: &NodeId| match image.broker(*node).map(|b| b.log_dirs.as_slice()) {
+            Some([only]) => *only,
+            _ => UNASSIGNED_DIRECTORY,
+        };
+        let directories = replicas.iter().map(directory).collect();
+        PlannedPartition {
+            replicas,
+            isr,
+            directories,
+        }
+    }
+}
+
+impl Plan {
+    /// Adds the records that make it so, in Kafka's order: the topic, its settings, its partitions.
+    fn write(self, name: &str, records: &mut Records) -> CreatedTopic {
+        const TOPIC: i8 = 2;
+        records.push(
+            TopicRecord {
+                name: name.to_owned().into(),
+                topic_id: self.id,
+            }
+            .into(),
+        );
+        for (key, value) in &self.configs {
+            let record = ConfigRecord {
+                resource_type: TOPIC,
+                resource_name: name.to_owned().into(),
+                name: key.clone().into(),
+                value: Some(value.clone().into()),
+            };
+            records.push(record.into());
+        }
+        for (index, partition) in self.partitions.iter().enumerate() {
+            records.push(partition.record(self.id, PartitionIndex(index as i32)).into());
+        }
+        CreatedTopic {
+            id: self.id,
+            partitions: self.partitions.len() as i32,
+            replication_factor: self.partitions.first().map_or(0, |p| p.replicas.len() as i16),
+            configs: self.configs,
+        }
+    }
+}
+
+impl PlannedPartition {
+    fn record(&self, topic_id: TopicId, partition: PartitionIndex) -> PartitionRecord<'static> {
+        let ids = |nodes: &[NodeId]| nodes.iter().map(|n| n.0).collect::<Array<'static, i32>>();
+        PartitionRecord {
+            partition_id: partition.0,
+            topic_id,
+            replicas: ids(&self.replicas),
+            isr: ids(&self.isr),
+            removing_replicas: Array::default(),
+            adding_replicas: Array::default(),
+            leader: self.isr.first().map_or(-1, |n| n.0),
+            leader_recovery_state: 0,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            directories: self.directories.iter().copied().collect(),
+            eligible_leader_replicas: None,
+            last_known_elr: None,
+        }
+    }
+}

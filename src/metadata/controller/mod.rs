@@ -1,0 +1,24 @@
+//! The controller's decisions: from the image and what is asked, to answers and the records that make them true.
+//!
+//! Pure: no I/O, no clock; chance comes in as an argument. A decision holds for the image that it was made on, so core
+//! 0 makes them one at a time, each after the records of the one before are applied.
+
+mod brokers;
+mod create;
+mod delete;
+mod producer_ids;
+#[cfg(test)]
+mod tests;
+
+use crate::wire::records::MetadataRecord;
+
+pub use brokers::{Registration, bump_epochs_after_unclean_stop, initial_records, register_broker};
+pub use create::{CreateDecision, CreateError, CreatedTopic, create_topics};
+pub use delete::{DeleteDecision, DeleteError, DeleteTarget, DeletedTopic, delete_topics};
+pub use producer_ids::{PRODUCER_IDS_PER_BLOCK, ProducerIdBlock, allocate_producer_ids};
+
+/// Records to propose, in order: one atomic change.
+pub type Records = Vec<MetadataRecord<'static>>;
+
+/// The most records of one request's change (Kafka's `MAX_RECORDS_PER_USER_OP`): they are one batch.
+pub const RECORDS_PER_REQUEST_MAX: usize = 10_000;
