@@ -1,0 +1,166 @@
+//! Directories and whole files: for start-up and administration, so nearly all of it blocks the core.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+use super::file::{File, OpenOptions, to_system};
+
+/// One entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DirEntry {
+    /// Its name, without the directory's.
+    pub name: OsString,
+    /// Whether it is itself a directory; symbolic links are followed.
+    pub is_dir: bool,
+}
+
+/// Makes `path` and the directories above it that are missing.
+///
+/// # Errors
+/// The system's, as for every call here.
+pub fn create_dir_all_now(path: impl AsRef<Path>) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+/// Renames; an existing file at `to` is replaced in one step. Durable after [`sync_dir`] of the directories.
+///
+/// # Errors
+/// The system's.
+pub fn rename_now(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// Removes a file.
+///
+/// # Errors
+/// The system's.
+pub fn remove_file_now(path: impl AsRef<Path>) -> io::Result<()> {
+    fs::remove_file(path)
+}
+
+/// Removes a directory with everything in it.
+///
+/// # Errors
+/// The system's.
+pub fn remove_dir_all_now(path: impl AsRef<Path>) -> io::Result<()> {
+    fs::remove_dir_all(path)
+}
+
+/// The entries of a directory, in the order of their names.
+///
+/// # Errors
+/// The system's.
+pub fn read_dir_now(path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        // An entry that went away in between, or a link to nowhere, is not a directory.
+        let is_dir = fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_dir());
+        entries.push(DirEntry {
+            name: entry.file_name(),
+            is_dir,
+        });
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+/// Whether something is at `path`.
+///
+/// # Errors
+/// The system's, when it can't tell.
+pub fn exists_now(path: impl AsRef<Path>) -> io::Result<bool> {
+    fs::exists(path)
+}
+
+/// Replaces the file at `path` by one that holds `bytes`, durably and in one step: a crash leaves the old file or the new one.
+/// For the moment of the change there is a second file, `path` + `.tmp`.
+///
+/// # Errors
+/// The system's; the old file is there then.
+pub fn write_whole_now(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+    let path = path.as_ref();
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let mut file = fs::File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    drop(file);
+    fs::rename(&temporary, path)?;
+    sync_dir_now(parent_of(path))
+}
+
+/// All of the file at `path`, when that is no more than `bytes_max`.
+///
+/// # Errors
+/// `FileTooLarge` past `bytes_max`, and the system's.
+pub fn read_whole_now(path: impl AsRef<Path>, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = bytes_max as u64;
+    fs::File::open(path)?
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    if bytes.len() > bytes_max {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
+/// Makes the directory's entries durable: what was created, renamed or removed in it before.
+///
+/// # Errors
+/// The system's.
+pub async fn sync_dir(path: impl AsRef<Path>) -> io::Result<()> {
+    File::open(path, OpenOptions::read_only()).await?.sync_all().await
+}
+
+/// As [`sync_dir`], blocking the core.
+///
+/// # Errors
+/// The system's.
+pub fn sync_dir_now(path: impl AsRef<Path>) -> io::Result<()> {
+    fs::File::open(path)?.sync_all()
+}
+
+/// The directory that holds `path`.
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A lock on a file, held by at most one process, until it is dropped or the process ends in whatever way.
+#[derive(Debug)]
+pub struct DirLock(#[expect(dead_code, reason = "the lock ends when the descriptor is closed")] OwnedFd);
+
+impl DirLock {
+    /// Locks the file at `path`, which is made when it isn't there.
+    ///
+    /// # Errors
+    /// `WouldBlock` when another process has it.
+    pub fn acquire(path: impl AsRef<Path>) -> io::Result<DirLock> {
+        let path = to_system(path.as_ref())?;
+        // SAFETY: a valid path.
+        let fd = unsafe {
+            libc::open(
+                path.as_ptr(),
+                libc::O_RDWR | libc::O_CREAT | libc::O_CLOEXEC,
+                0o666,
+            )
+        };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a new descriptor, which nobody else owns.
+        let file = unsafe { OwnedFd::from_raw_fd(fd) };
+        // SAFETY: plain numbers.
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(DirLock(file))
+    }
+}

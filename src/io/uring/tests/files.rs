@@ -1,0 +1,122 @@
+use std::io;
+use std::time::Duration;
+
+use super::fs::*;
+use super::*;
+
+#[test]
+fn what_is_written_is_read_back_by_every_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    on_one_core(move || async move {
+        let file = File::open(&path, OpenOptions::read_write_create_new())
+            .await
+            .unwrap();
+        let many: Vec<Vec<u8>> = (0..3_000_u32).map(|n| n.to_be_bytes().to_vec()).collect();
+        let segments: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
+        file.write_at_now(0, &[b"ab", b"", b"cdef"]).unwrap();
+        file.write_at_now(6, &segments).unwrap();
+        file.sync_data().await.unwrap();
+        file.sync_all().await.unwrap();
+        assert_eq!(file.len_now().unwrap(), 12_006);
+        let all = file.read_at(0, 20_000).await.unwrap();
+        assert_eq!(&all[..6], b"abcdef");
+        assert_eq!(&all[6..], many.concat());
+        assert_eq!(file.read_at(4, 2).await.unwrap(), &b"ef"[..]);
+        assert!(file.read_at(50_000, 10).await.unwrap().is_empty());
+
+        let again = File::open_now(&path, OpenOptions::read_only()).unwrap();
+        let mut buf = [0; 4];
+        assert_eq!(again.read_at_now(1, &mut buf).unwrap(), 4);
+        assert_eq!(&buf, b"bcde");
+        assert_eq!(again.read_at_now(12_004, &mut buf).unwrap(), 2);
+        assert!(again.write_at_now(0, &[b"x"]).is_err());
+        file.set_len_now(3).unwrap();
+        assert_eq!(again.len_now().unwrap(), 3);
+        let exists = File::open(&path, OpenOptions::read_write_create_new())
+            .await
+            .unwrap_err();
+        assert_eq!(exists.kind(), io::ErrorKind::AlreadyExists);
+    });
+}
+
+#[test]
+fn dropped_opens_reads_and_flushes_leave_their_memory_with_the_kernel() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    on_one_core(move || async move {
+        let file = File::open_now(&path, OpenOptions::read_write_create()).unwrap();
+        file.write_at_now(0, &[&vec![7; 4_000_000]]).unwrap();
+        for _ in 0..50 {
+            let _ = timeout(Duration::ZERO, file.read_at(0, 4_000_000)).await;
+            let _ = timeout(Duration::ZERO, file.sync_data()).await;
+            let _ = timeout(Duration::ZERO, File::open(&path, OpenOptions::read_only())).await;
+        }
+        let times_open = || {
+            let links = std::fs::read_dir("/proc/self/fd").unwrap();
+            links
+                .filter(|link| std::fs::read_link(link.as_ref().unwrap().path()).is_ok_and(|to| to == path))
+                .count()
+        };
+        let limit = now() + Duration::from_secs(10);
+        while times_open() > 1 {
+            assert!(
+                now() < limit,
+                "an open that nobody waited for left its descriptor behind"
+            );
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
+#[test]
+fn whole_files_are_replaced_in_one_step_and_read_up_to_a_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("whole");
+    write_whole_now(&path, b"one").unwrap();
+    write_whole_now(&path, b"second").unwrap();
+    assert_eq!(read_whole_now(&path, 6).unwrap(), b"second");
+    assert_eq!(
+        read_whole_now(&path, 5).unwrap_err().kind(),
+        io::ErrorKind::FileTooLarge
+    );
+    let names: Vec<_> = read_dir_now(directory.path())
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
+    assert_eq!(names, ["whole"]);
+}
+
+#[test]
+fn directories_are_made_listed_in_order_and_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().to_owned();
+    create_dir_all_now(root.join("b/c")).unwrap();
+    write_whole_now(root.join("a"), b"").unwrap();
+    rename_now(root.join("a"), root.join("z")).unwrap();
+    let entries = read_dir_now(&root).unwrap();
+    let seen: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.name.to_str().unwrap(), entry.is_dir))
+        .collect();
+    assert_eq!(seen, [("b", true), ("z", false)]);
+    remove_dir_all_now(root.join("b")).unwrap();
+    remove_file_now(root.join("z")).unwrap();
+    assert!(!exists_now(root.join("b")).unwrap());
+    assert!(read_dir_now(&root).unwrap().is_empty());
+    on_one_core(move || async move { sync_dir(root).await.unwrap() });
+}
+
+#[test]
+fn a_directory_is_locked_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(".lock");
+    let lock = DirLock::acquire(&path).unwrap();
+    assert_eq!(
+        DirLock::acquire(&path).unwrap_err().kind(),
+        io::ErrorKind::WouldBlock
+    );
+    drop(lock);
+    DirLock::acquire(&path).unwrap();
+}
