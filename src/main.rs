@@ -1,3 +1,7 @@
 //! The `ringlog` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ringlog::cli::main()
+}

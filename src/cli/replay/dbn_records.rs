@@ -4,7 +4,7 @@
 
 use dbn::decode::dbn::fsm::{DbnFsm, ProcessResult};
 use dbn::{
-    BboMsg, CbboMsg, Cmbp1Msg, MboMsg, Mbp1Msg, Mbp10Msg, Record, RecordRef, TradeMsg, UNDEF_TIMESTAMP,
+    BboMsg, CbboMsg, Cmbp1Msg, MboMsg, Mbp1Msg, Mbp10Msg, RecordRef, TradeMsg, UNDEF_TIMESTAMP,
     VersionUpgradePolicy,
 };
 

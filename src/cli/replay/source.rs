@@ -8,7 +8,7 @@ use std::fmt;
 use zstd::stream::raw::{Decoder as ZstdDecoder, InBuffer, Operation, OutBuffer};
 
 use super::dbn_records::DbnRecords;
-use super::lines::Lines;
+use crate::cli::lines::Lines;
 
 /// A zstd frame's first four bytes (RFC 8878).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -103,7 +103,7 @@ impl Source {
         match &mut self.records {
             None => Ok(false),
             Some(Records::Dbn(records)) => records.advance(self.ended),
-            Some(Records::Lines(lines)) => lines.advance(self.ended),
+            Some(Records::Lines(lines)) => lines.advance(self.ended).map_err(SourceError),
         }
     }
 
@@ -111,7 +111,13 @@ impl Source {
     pub fn item(&self) -> Item<'_> {
         match self.records.as_ref().expect("advance found a record") {
             Records::Dbn(records) => records.item(),
-            Records::Lines(lines) => lines.item(),
+            Records::Lines(lines) => Item {
+                position: lines.count() - 1,
+                payload: lines.line(),
+                recorded_ns: None,
+                instrument_id: None,
+                order_id: None,
+            },
         }
     }
 
@@ -123,7 +129,10 @@ impl Source {
     fn push_plain(&mut self, bytes: &[u8]) -> Result<(), SourceError> {
         match &mut self.records {
             Some(Records::Dbn(records)) => records.push(bytes),
-            Some(Records::Lines(lines)) => lines.push(bytes),
+            Some(Records::Lines(lines)) => {
+                lines.push(bytes);
+                Ok(())
+            }
             None => {
                 self.undecided.extend_from_slice(bytes);
                 if self.undecided.len() <= DBN_PREFIX.len() {

@@ -1,6 +1,6 @@
-//! Lines of text as a recording's records.
+//! Bytes cut into lines.
 
-use super::source::{Item, SourceError};
+use std::ops::Range;
 
 /// The longest line taken. A topic's `max.message.bytes` defaults to 1 MiB, so anything longer is no record but
 /// a file of another kind.
@@ -8,69 +8,68 @@ const LINE_BYTES_MAX: usize = 16 << 20;
 /// Bytes already read are dropped from the buffer when there are this many: moving the rest costs less often.
 const COMPACT_BYTES: usize = 1 << 20;
 
-/// Splits text at each newline; the newline goes, a carriage return stays.
+/// Cuts at each newline; the newline goes, a carriage return stays.
 #[derive(Debug, Default)]
 pub struct Lines {
     buffer: Vec<u8>,
     /// The current line within `buffer`.
-    line: std::ops::Range<usize>,
+    line: Range<usize>,
     /// Where the next line begins.
     next: usize,
     /// Up to where `buffer` is known to hold no newline.
     searched: usize,
-    lines: u64,
+    count: u64,
 }
 
 impl Lines {
-    /// Takes the next bytes of the file.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), SourceError> {
+    /// Takes the next bytes of the text.
+    pub fn push(&mut self, bytes: &[u8]) {
         if self.next >= COMPACT_BYTES {
             self.buffer.drain(..self.next);
             self.searched -= self.next;
             (self.line, self.next) = (0..0, 0);
         }
         self.buffer.extend_from_slice(bytes);
-        Ok(())
     }
 
-    /// Moves to the next line; after the end of the file also to one without a newline.
-    pub fn advance(&mut self, ended: bool) -> Result<bool, SourceError> {
+    /// Moves to the next whole line, or after the text's end to a last one without a newline; false when there is
+    /// none yet. Errors with a line longer than 16 MiB.
+    pub fn advance(&mut self, ended: bool) -> Result<bool, String> {
         let newline = self.buffer[self.searched..].iter().position(|&b| b == b'\n');
         let (end, next) = match newline {
             Some(at) => (self.searched + at, self.searched + at + 1),
             None if ended && self.next < self.buffer.len() => (self.buffer.len(), self.buffer.len()),
             None => {
                 self.searched = self.buffer.len();
-                self.refuse_endless_line(self.buffer.len() - self.next)?;
+                self.refuse_endless(self.buffer.len() - self.next)?;
                 return Ok(false);
             }
         };
-        self.refuse_endless_line(end - self.next)?;
+        self.refuse_endless(end - self.next)?;
         self.line = self.next..end;
         (self.next, self.searched) = (next, next);
-        self.lines += 1;
+        self.count += 1;
         Ok(true)
     }
 
     /// The current line.
-    pub fn item(&self) -> Item<'_> {
-        Item {
-            position: self.lines - 1,
-            payload: &self.buffer[self.line.clone()],
-            recorded_ns: None,
-            instrument_id: None,
-            order_id: None,
-        }
+    pub fn line(&self) -> &[u8] {
+        &self.buffer[self.line.clone()]
     }
 
-    fn refuse_endless_line(&self, bytes: usize) -> Result<(), SourceError> {
-        if bytes <= LINE_BYTES_MAX {
-            return Ok(());
+    /// How many lines there have been, the current one included.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    fn refuse_endless(&self, bytes: usize) -> Result<(), String> {
+        match bytes > LINE_BYTES_MAX {
+            true => Err(format!(
+                "line {} is longer than {LINE_BYTES_MAX} bytes",
+                self.count + 1
+            )),
+            false => Ok(()),
         }
-        Err(SourceError(format!(
-            "line {} is longer than {LINE_BYTES_MAX} bytes",
-            self.lines + 1
-        )))
     }
 }
 
@@ -79,16 +78,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_count_from_zero_across_compaction() {
+    fn counting_goes_on_across_compaction() {
         let mut lines = Lines::default();
         let block = b"0123456789abcdef0123456789abcde\n".repeat(1 << 14);
         let mut seen = 0;
         for _ in 0..5 {
-            lines.push(&block).unwrap();
+            lines.push(&block);
             while lines.advance(false).unwrap() {
-                assert_eq!(lines.item().position, seen);
-                assert_eq!(lines.item().payload.len(), 31);
                 seen += 1;
+                assert_eq!((lines.count(), lines.line().len()), (seen, 31));
             }
         }
         assert_eq!(seen, 5 << 14);
@@ -98,9 +96,9 @@ mod tests {
     #[test]
     fn an_endless_line_is_refused() {
         let mut lines = Lines::default();
-        lines.push(&vec![b'x'; LINE_BYTES_MAX + 1]).unwrap();
+        lines.push(&vec![b'x'; LINE_BYTES_MAX + 1]);
         assert_eq!(
-            lines.advance(false).unwrap_err().0,
+            lines.advance(false).unwrap_err(),
             "line 1 is longer than 16777216 bytes"
         );
     }
