@@ -20,3 +20,6 @@ pub use error::ClientError;
 pub use fetch::{FetchOptions, Fetched, Fetcher};
 pub use partitioner::{Partitioner, murmur2};
 pub use producer::{Acks, Delivery, OnDelivery, Producer, ProducerOptions, Record, TopicHandle};
+
+#[cfg(test)]
+mod tests;
