@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => run_client(move || replay::run(args.clone())),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("ringlog: {failure}");
             failure.exit_code()
