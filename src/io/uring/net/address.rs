@@ -2,8 +2,17 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// The addresses that a host name or a written address stands for, in the order of the system's resolver. Blocks the core while
+/// the resolver asks, so it is for clients and for start-up.
+///
+/// # Errors
+/// The resolver's: no such name, no answer.
+pub fn resolve_now(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok((host, port).to_socket_addrs()?.collect())
+}
 
 /// A new TCP socket of `address`'s family, with TCP_NODELAY.
 pub(super) fn new_socket(address: &SocketAddr) -> io::Result<OwnedFd> {

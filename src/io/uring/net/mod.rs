@@ -17,6 +17,7 @@ use io_uring::opcode;
 use io_uring::types::Fd;
 
 pub use super::buffers::Chunk;
+pub use address::resolve_now;
 pub use listener::{Bound, Listener, bind};
 pub use reader::Reader;
 pub(super) use writer::Outgoing;
