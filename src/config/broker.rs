@@ -91,6 +91,7 @@ impl Config {
             profile: Profile::Park,
         };
         config.node_id = config.read_node_id()?;
+        config.check_retention()?;
         config.log_dir = config.read_log_dir()?;
         config.cores = Cores::parse(config.text("ringlog.cores")).expect("the table's check has passed it");
         config.profile = match config.text("ringlog.profile") {
@@ -121,6 +122,22 @@ impl Config {
             )),
             _ => Ok(NodeId(self.number("node.id") as i32)),
         }
+    }
+
+    /// Kafka takes every negative retention as "for ever" and refuses 0.
+    fn check_retention(&self) -> Result<(), ConfigError> {
+        for key in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"] {
+            if let Some(value) = self.set.get(key)
+                && self.number(key) == 0
+            {
+                return Err(ConfigError::new(
+                    key,
+                    value,
+                    "-1 (for ever) or a whole number of at least 1",
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn read_log_dir(&self) -> Result<PathBuf, ConfigError> {
@@ -388,5 +405,231 @@ impl Config {
     /// `metadata.log.segment.bytes`.
     pub fn metadata_segment_bytes(&self) -> u64 {
         self.number("metadata.log.segment.bytes") as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(file: &str) -> Result<(Config, Vec<String>), String> {
+        let (config, warnings) = Config::parse(Some(file), &[]).map_err(|e| e.to_string())?;
+        Ok((config, warnings.iter().map(Warning::to_string).collect()))
+    }
+
+    #[test]
+    fn a_start_without_a_file_listens_on_the_loopback_only() {
+        let (config, warnings) = Config::parse(None, &[]).unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        assert_eq!(config.listeners()[0].to_string(), "PLAINTEXT://127.0.0.1:9092");
+        assert_eq!(config.group_initial_rebalance_delay_ms(), 0);
+        assert_eq!(parse("").unwrap().0.group_initial_rebalance_delay_ms(), 3000);
+        assert_eq!(config.log_dir(), Path::new("./data"));
+        assert_eq!(config.node_id(), NodeId(1));
+    }
+
+    #[test]
+    fn overrides_go_before_the_file_and_the_last_one_wins() {
+        let overrides = ["num.partitions = 4".to_owned(), "num.partitions=5".to_owned()];
+        let (config, _) = Config::parse(Some("num.partitions=3\nnode.id=7\nnode.id=8"), &overrides).unwrap();
+        assert_eq!(config.num_partitions(), 5);
+        assert_eq!(config.node_id(), NodeId(8));
+        let told = Config::parse(None, &["num.partitions".to_owned()])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(told, "-o num.partitions: expected key=value");
+    }
+
+    #[test]
+    fn bad_values_name_key_value_and_what_was_expected() {
+        let table = [
+            (
+                "num.partitions=0",
+                "num.partitions = 0: expected a whole number from 1 to 2147483647",
+            ),
+            (
+                "num.partitions=",
+                "num.partitions = : expected a whole number from 1 to 2147483647",
+            ),
+            (
+                "log.segment.bytes=12",
+                "log.segment.bytes = 12: expected a whole number from 1048576 to 2147483647",
+            ),
+            (
+                "delete.topic.enable=yes",
+                "delete.topic.enable = yes: expected true or false",
+            ),
+            (
+                "ringlog.profile=fast",
+                "ringlog.profile = fast: expected one of park, adaptive, busy",
+            ),
+            (
+                "ringlog.cores=none",
+                "ringlog.cores = none: expected `all`, a count such as 4, or a list",
+            ),
+            (
+                "log.retention.ms=0",
+                "log.retention.ms = 0: expected -1 (for ever) or a whole number of at least 1",
+            ),
+            ("log.dirs=/a,/b", "log.dirs = /a,/b: expected one directory"),
+            (
+                "node.id=1\nbroker.id=2",
+                "broker.id = 2: expected the value of node.id, which is 1",
+            ),
+            ("a=b\nx=\\u12", "the configuration file, line 2: "),
+        ];
+        for (file, expected) in table {
+            let told = parse(file).unwrap_err();
+            assert!(told.starts_with(expected), "{file}: {told}");
+        }
+    }
+
+    #[test]
+    fn settings_that_promise_what_is_not_there_refuse_to_start() {
+        let table = [
+            "ssl.keystore.location=/x",
+            "sasl.enabled.mechanisms=PLAIN",
+            "listener.name.external.ssl.keystore.location=/x",
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "security.inter.broker.protocol=SSL",
+            "delegation.token.secret.key=x",
+            "ringlog.ack=durable",
+            "ringlog.routing=core",
+            "process.roles=broker",
+            "create.topic.policy.class.name=x",
+            "connections.max.reauth.ms=5",
+        ];
+        for file in table {
+            let told = parse(file).unwrap_err();
+            let key = file.split('=').next().unwrap();
+            assert!(
+                told.starts_with(key) && told.contains("can't be served"),
+                "{told}"
+            );
+        }
+        assert!(
+            parse("authorizer.class.name=\nringlog.ack=written\nprocess.roles=controller , broker").is_ok()
+        );
+    }
+
+    #[test]
+    fn a_refused_secret_is_not_repeated() {
+        let told = parse("ssl.keystore.password=hunter2").unwrap_err();
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+
+    #[test]
+    fn unknown_settings_are_warned_about_with_the_nearest_known_one() {
+        let (_, warnings) = parse("log.retension.ms=5\nxyzzy=1").unwrap();
+        assert_eq!(
+            warnings,
+            [
+                "log.retension.ms: no such setting; did you mean log.retention.ms?",
+                "xyzzy: no such setting"
+            ]
+        );
+    }
+
+    /// The settings that Kafka 4.3's own `server.properties` sets.
+    const STOCK: &str = "\
+        process.roles=broker,controller\n\
+        node.id=1\n\
+        controller.quorum.bootstrap.servers=localhost:9093\n\
+        listeners=PLAINTEXT://:9092,CONTROLLER://:9093\n\
+        inter.broker.listener.name=PLAINTEXT\n\
+        advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093\n\
+        controller.listener.names=CONTROLLER\n\
+        listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL\n\
+        num.network.threads=3\n\
+        num.io.threads=8\n\
+        socket.send.buffer.bytes=102400\n\
+        socket.receive.buffer.bytes=102400\n\
+        socket.request.max.bytes=104857600\n\
+        log.dirs=/tmp/kraft-combined-logs\n\
+        num.partitions=1\n\
+        num.recovery.threads.per.data.dir=1\n\
+        offsets.topic.replication.factor=1\n\
+        share.coordinator.state.topic.replication.factor=1\n\
+        share.coordinator.state.topic.min.isr=1\n\
+        transaction.state.log.replication.factor=1\n\
+        transaction.state.log.min.isr=1\n\
+        log.retention.hours=168\n\
+        log.segment.bytes=1073741824\n\
+        log.retention.check.interval.ms=300000\n";
+
+    #[test]
+    fn kafkas_own_file_starts_and_each_setting_without_effect_is_told_once() {
+        let (config, warnings) = parse(STOCK).unwrap();
+        assert_eq!(
+            config.advertised_listeners("h")[0].to_string(),
+            "PLAINTEXT://localhost:9092"
+        );
+        assert_eq!(config.listeners().len(), 1);
+        assert!(
+            warnings
+                .iter()
+                .any(|w| w.starts_with("num.io.threads has no effect: ")),
+            "{warnings:#?}"
+        );
+        assert!(
+            warnings
+                .iter()
+                .any(|w| w.starts_with("listener CONTROLLER is not opened"))
+        );
+        assert!(
+            warnings.iter().all(|w| !w.contains("no such setting")),
+            "{warnings:#?}"
+        );
+        let distinct: std::collections::BTreeSet<_> = warnings.iter().collect();
+        assert_eq!(distinct.len(), warnings.len());
+    }
+
+    #[test]
+    fn every_accessor_reads_its_default() {
+        let (config, _) = Config::parse(None, &[]).unwrap();
+        assert_eq!(config.profile(), Profile::Park);
+        assert_eq!(config.ringlog_cores(), &Cores::All);
+        assert!(config.pin() && config.auto_create_topics() && config.delete_topics());
+        assert_eq!(config.stall_limit(), Duration::from_millis(50));
+        assert_eq!(config.tail_cache_bytes(), 32 << 20);
+        assert_eq!(
+            (config.num_partitions(), config.default_replication_factor()),
+            (1, 1)
+        );
+        assert_eq!(config.request_bytes_max(), 100 << 20);
+        assert_eq!(config.fetch_bytes_max(), 55 << 20);
+        assert_eq!(config.connections_idle_max(), Some(Duration::from_secs(600)));
+        assert_eq!(config.producer_id_expiration(), Duration::from_secs(86_400));
+        assert_eq!(config.transaction_timeout_max_ms(), 900_000);
+        assert_eq!(config.retention_check_interval(), Duration::from_secs(300));
+        assert_eq!(config.metadata_segment_bytes(), 1 << 30);
+        assert_eq!(config.rack(), None);
+        assert_eq!(config.inter_broker_listener(), "PLAINTEXT");
+        let (config, _) = Config::parse(None, &["connections.max.idle.ms=-1".to_owned()]).unwrap();
+        assert_eq!(config.connections_idle_max(), None);
+        let spin = [
+            "ringlog.profile=adaptive".to_owned(),
+            "ringlog.adaptive.spin.us=7".to_owned(),
+        ];
+        let (config, _) = Config::parse(None, &spin).unwrap();
+        assert_eq!(
+            config.profile(),
+            Profile::Adaptive {
+                spin: Duration::from_micros(7)
+            }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_of_any_setting_panics(at in 0usize..1000, value in "[ -~]{0,20}|-?[0-9]{1,20}|[a-z:/,.\\[\\]0-9]{0,30}") {
+            let settings = broker_settings();
+            let setting = settings[at % settings.len()];
+            if let Ok((config, _)) = Config::parse(None, &[format!("{}={value}", setting.name)]) {
+                let _ = config.advertised_listeners("h");
+                let _ = crate::config::TopicConfig::new(&config, &BTreeMap::new());
+            }
+        }
     }
 }

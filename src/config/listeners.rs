@@ -311,3 +311,191 @@ fn read_protocol_map(value: &str) -> Option<BTreeMap<String, String>> {
     }
     Some(map)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// The listeners, the advertised ones and the brokers' own, or what the user is told.
+    fn resolve(settings: &[(&str, &str)]) -> Result<String, String> {
+        let file: String = settings
+            .iter()
+            .map(|(key, value)| format!("{key}={value}\n"))
+            .collect();
+        let (config, _) = Config::parse(Some(&file), &[]).map_err(|e| e.to_string())?;
+        let told = |listeners: &[ListenerConfig]| {
+            listeners
+                .iter()
+                .map(|l| l.to_string())
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        Ok(format!(
+            "{} told {} among brokers {}",
+            told(config.listeners()),
+            told(&config.advertised_listeners("myhost")),
+            config.inter_broker_listener()
+        ))
+    }
+
+    const XY: (&str, &str) = (
+        "listener.security.protocol.map",
+        "X:PLAINTEXT,Y:PLAINTEXT,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    );
+
+    #[test]
+    fn listeners_are_read_as_kafka_reads_them() {
+        let table: &[(&[(&str, &str)], &str)] = &[
+            (
+                &[],
+                "PLAINTEXT://:9092 told PLAINTEXT://myhost:9092 among brokers PLAINTEXT",
+            ),
+            (
+                &[("listeners", "plaintext://h-1.x:1")],
+                "PLAINTEXT://h-1.x:1 told PLAINTEXT://h-1.x:1 among brokers PLAINTEXT",
+            ),
+            (
+                &[("listeners", "PLAINTEXT://[::1]:9092")],
+                "PLAINTEXT://[::1]:9092 told PLAINTEXT://[::1]:9092 among brokers PLAINTEXT",
+            ),
+            (
+                &[
+                    ("listeners", "PLAINTEXT://0.0.0.0:1"),
+                    ("advertised.listeners", "PLAINTEXT://h:2"),
+                ],
+                "PLAINTEXT://0.0.0.0:1 told PLAINTEXT://h:2 among brokers PLAINTEXT",
+            ),
+            (
+                &[
+                    ("listeners", "PLAINTEXT://h:1,CONTROLLER://:2"),
+                    ("advertised.listeners", "PLAINTEXT://h:1,CONTROLLER://h:2"),
+                ],
+                "PLAINTEXT://h:1 told PLAINTEXT://h:1 among brokers PLAINTEXT",
+            ),
+            (
+                &[
+                    ("listeners", "X://127.0.0.1:1,Y://[::1]:1"),
+                    XY,
+                    ("inter.broker.listener.name", "y"),
+                ],
+                "X://127.0.0.1:1,Y://[::1]:1 told X://127.0.0.1:1,Y://[::1]:1 among brokers Y",
+            ),
+            (
+                &[
+                    ("listeners", "X://a:1,Y://a:2"),
+                    XY,
+                    ("advertised.listeners", "X://p:9,Y://p:9"),
+                ],
+                "X://a:1,Y://a:2 told X://p:9,Y://p:9 among brokers X",
+            ),
+            (
+                &[("listeners", "PLAINTEXT://a:0")],
+                "PLAINTEXT://a:0 told PLAINTEXT://a:0 among brokers PLAINTEXT",
+            ),
+        ];
+        for (settings, expected) in table {
+            assert_eq!(resolve(settings).as_deref(), Ok(*expected), "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_listeners_are_refused_by_name() {
+        let table: &[(&[(&str, &str)], &str)] = &[
+            (
+                &[("listeners", "PLAINTEXT://0.0.0.0:1")],
+                "advertised.listeners beside it",
+            ),
+            (
+                &[("listeners", "PLAINTEXT://[::]:1")],
+                "advertised.listeners beside it",
+            ),
+            (
+                &[
+                    ("listeners", "PLAINTEXT://a:1"),
+                    ("advertised.listeners", "PLAINTEXT://0.0.0.0:1"),
+                ],
+                "0.0.0.0 is not",
+            ),
+            (
+                &[
+                    ("listeners", "PLAINTEXT://a:1"),
+                    ("advertised.listeners", "PLAINTEXT://[::]:1"),
+                ],
+                ":: is not",
+            ),
+            (
+                &[
+                    ("listeners", "PLAINTEXT://a:1"),
+                    ("advertised.listeners", "PLAINTEXT://a:0"),
+                ],
+                "a port other than 0",
+            ),
+            (
+                &[
+                    ("listeners", "PLAINTEXT://a:1"),
+                    XY,
+                    ("advertised.listeners", "X://a:1"),
+                ],
+                "it has no X",
+            ),
+            (
+                &[("listeners", "PLAINTEXT://a:1,PLAINTEXT://b:2")],
+                "PLAINTEXT is there twice",
+            ),
+            (
+                &[("listeners", "PLAINTEXT://a:1,X://b:1"), XY],
+                "1 is there twice",
+            ),
+            (
+                &[("listeners", "PLAINTEXT://127.0.0.1:1,X://127.0.0.2:1"), XY],
+                "1 is there twice",
+            ),
+            (&[("listeners", "X://a:1")], "it has no X"),
+            (&[("listeners", "SSL://a:1")], "SSL asks for SSL"),
+            (
+                &[("listeners", "SASL_PLAINTEXT://a:1")],
+                "asks for SASL_PLAINTEXT",
+            ),
+            (&[("listeners", "PLAINTEXT://a:65536")], "NAME://host:port"),
+            (&[("listeners", "PLAINTEXT://a")], "NAME://host:port"),
+            (&[("listeners", "PLAINTEXT://a b:1")], "NAME://host:port"),
+            (&[("listeners", "PLAINTEXT://::1:1")], "in brackets"),
+            (&[("listeners", "PLAINTEXT://[::1:1")], "in brackets"),
+            (&[("listeners", "PLAINTEXT://a:1, ")], "NAME://host:port"),
+            (
+                &[("listeners", "CONTROLLER://a:1")],
+                "at least one listener for clients",
+            ),
+            (
+                &[
+                    ("listeners", "PLAINTEXT://a:1"),
+                    ("inter.broker.listener.name", "Z"),
+                ],
+                "an advertised listener",
+            ),
+            (&[("listener.security.protocol.map", "A:FOO")], "NAME:PROTOCOL"),
+            (
+                &[("listener.security.protocol.map", "A:SSL,a:SSL")],
+                "each name once",
+            ),
+        ];
+        for (settings, expected) in table {
+            let told = resolve(settings).unwrap_err();
+            assert!(told.contains(expected), "{settings:?}: {told}");
+            assert!(settings.iter().any(|(key, _)| told.starts_with(key)), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_listeners_is_limited() {
+        let names: Vec<String> = (0..=LISTENERS_MAX).map(|n| format!("L{n}")).collect();
+        let listeners: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(n, name)| format!("{name}://a:{}", n + 1))
+            .collect();
+        let told = resolve(&[("listeners", &listeners.join(","))]).unwrap_err();
+        assert!(told.contains("at most 32"), "{told}");
+    }
+}

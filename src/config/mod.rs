@@ -1,22 +1,27 @@
 //! Settings: one table, and everything that reads it.
 //!
 //! [`BROKER_SECTIONS`] and [`TOPIC_SETTINGS`] name every setting with its type, default and what this broker does
-//! with it. [`Config::parse`] reads a `server.properties` against it, and [`TopicConfig`] lays a topic's settings over
-//! the broker's.
+//! with it. [`Config::parse`] reads a `server.properties` against it, [`TopicConfig`] lays a topic's settings over the
+//! broker's, [`describe_topic`] and [`describe_broker`] answer DescribeConfigs, and `reference` writes
+//! `docs/configuration.md`.
 //!
 //! Pure: text in, values out. Any core may read a [`Config`]; nothing changes one.
 
 mod broker;
 mod cores;
+mod describe;
 mod error;
 mod listeners;
 mod properties;
+#[cfg(test)]
+mod reference;
 mod setting;
 mod table;
 mod topic;
 
 pub use broker::{CONFIG_FILE_BYTES_MAX, Config, Origin, Profile};
 pub use cores::Cores;
+pub use describe::{ConfigRow, ConfigSource, ConfigSynonym, describe_broker, describe_topic};
 pub use error::{ConfigError, Warning};
 pub use listeners::{LISTENERS_MAX, ListenerConfig, Protocol};
 pub use setting::{Effect, Kind, Range, Setting, Synonym, ValueError};

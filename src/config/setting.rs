@@ -1,7 +1,5 @@
 //! What one row of the table of settings says, and how a value is checked against it.
 
-use std::fmt;
-
 /// One setting: a row of [`super::BROKER_SETTINGS`] or [`super::TOPIC_SETTINGS`].
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
@@ -57,7 +55,7 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// Comma-separated texts.
     List,
-    /// Comma-separated words of these, each at most once.
+    /// Comma-separated words of these.
     ListOf(&'static [&'static str]),
     /// Kafka's `partition:broker,…` or `*` (throttled replicas).
     ReplicaList,
@@ -121,10 +119,12 @@ pub enum ValueError {
     TooLarge(String),
     /// Not one of the allowed words.
     NotOneOf(&'static [&'static str]),
-    /// A list holds a word twice.
-    Duplicate,
+    /// Neither in the range nor the one value beside it.
+    NotInRangeNor(Range, i64),
     /// A list holds an empty word.
     EmptyElement,
+    /// Neither `*` nor a list of `partition:broker`.
+    NotAReplicaList,
     /// Not what the special check asks for; the text says what that is.
     Unexpected(&'static str),
 }
@@ -155,7 +155,7 @@ impl Setting {
             Kind::ListOf(words) => check_list(value, words)?,
             Kind::ReplicaList => {
                 if !is_replica_list(value) {
-                    return Err(ValueError::Unexpected(REPLICA_LIST_EXPECTED));
+                    return Err(ValueError::NotAReplicaList);
                 }
             }
             Kind::Checked { expected, check } => {
@@ -204,8 +204,13 @@ fn whole(
     if number < type_min || number > type_max {
         return Err(ValueError::NotANumber(kind));
     }
-    if or == Some(number) {
-        return Ok(());
+    if let Some(or) = or {
+        let fits = number == or || (range.min..=range.max).contains(&number);
+        return if fits {
+            Ok(())
+        } else {
+            Err(ValueError::NotInRangeNor(range, or))
+        };
     }
     if number < range.min {
         return Err(ValueError::TooSmall(range.min.to_string()));
@@ -232,15 +237,12 @@ fn fraction(value: &str, min: f64, max: f64) -> Result<(), ValueError> {
 
 fn check_list(value: &str, words: &'static [&'static str]) -> Result<(), ValueError> {
     let elements = split_list(value);
-    for (at, element) in elements.iter().enumerate() {
+    for element in elements {
         if element.is_empty() {
             return Err(ValueError::EmptyElement);
         }
-        if !words.contains(element) {
+        if !words.contains(&element) {
             return Err(ValueError::NotOneOf(words));
-        }
-        if elements[..at].contains(element) {
-            return Err(ValueError::Duplicate);
         }
     }
     Ok(())
@@ -291,23 +293,29 @@ impl ValueError {
     /// What Kafka's `ConfigException` says for this value of this setting, as CreateTopics answers it.
     pub fn kafka_message(&self, name: &str, value: &str) -> String {
         let value = value.trim();
-        format!("Invalid value {value} for configuration {name}: {self}")
-    }
-}
-
-impl fmt::Display for ValueError {
-    /// Kafka's words.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ValueError::NotABoolean => f.write_str("Expected value to be either true or false"),
-            ValueError::NotANumber(kind) => write!(f, "Not a number of type {kind}"),
-            ValueError::TooSmall(min) => write!(f, "Value must be at least {min}"),
-            ValueError::TooLarge(max) => write!(f, "Value must be no more than {max}"),
-            ValueError::NotOneOf(words) => write!(f, "String must be one of: {}", words.join(", ")),
-            ValueError::Duplicate => f.write_str("Configuration values must not be duplicated"),
-            ValueError::EmptyElement => f.write_str("Configuration values must not be empty"),
-            ValueError::Unexpected(expected) => write!(f, "must be {expected}"),
-        }
+        let what = match self {
+            ValueError::NotABoolean => "Expected value to be either true or false".to_owned(),
+            ValueError::NotANumber(kind) => format!("Not a number of type {kind}"),
+            ValueError::TooSmall(min) => format!("Value must be at least {min}"),
+            ValueError::TooLarge(max) => format!("Value must be no more than {max}"),
+            ValueError::NotOneOf(words) => format!("String must be one of: {}", words.join(", ")),
+            ValueError::NotInRangeNor(range, or) => {
+                format!(
+                    "Value must be between {} and {} or equal to {or}",
+                    range.min, range.max
+                )
+            }
+            ValueError::EmptyElement => return format!("Configuration '{name}' values must not be empty."),
+            ValueError::NotAReplicaList => {
+                let shown = split_list(value).join(", ");
+                return format!(
+                    "Invalid value [{shown}] for configuration {name}: {name} must be the literal '*' or a list of \
+                     replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
+                );
+            }
+            ValueError::Unexpected(expected) => format!("Value must be {expected}"),
+        };
+        format!("Invalid value {value} for configuration {name}: {what}")
     }
 }
 
@@ -423,5 +431,138 @@ pub(super) mod row {
     /// A broker setting in another unit.
     pub const fn times(name: &'static str, factor: i64) -> Synonym {
         Synonym { name, factor }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::table::topic_setting;
+
+    #[test]
+    fn values_are_judged_in_kafkas_words() {
+        let table = [
+            ("retention.ms", " 5 ", Ok("5")),
+            ("retention.ms", "+5", Ok("+5")),
+            (
+                "retention.ms",
+                "abc",
+                Err("Invalid value abc for configuration retention.ms: Not a number of type LONG"),
+            ),
+            (
+                "retention.ms",
+                "-5",
+                Err("Invalid value -5 for configuration retention.ms: Value must be at least -1"),
+            ),
+            (
+                "segment.bytes",
+                "99999999999",
+                Err("Invalid value 99999999999 for configuration segment.bytes: Not a number of type INT"),
+            ),
+            (
+                "compression.zstd.level",
+                "23",
+                Err(
+                    "Invalid value 23 for configuration compression.zstd.level: Value must be no more than 22",
+                ),
+            ),
+            ("compression.gzip.level", "-1", Ok("-1")),
+            (
+                "compression.gzip.level",
+                "0",
+                Err(
+                    "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or \
+                     equal to -1",
+                ),
+            ),
+            (
+                "min.cleanable.dirty.ratio",
+                "1.5",
+                Err(
+                    "Invalid value 1.5 for configuration min.cleanable.dirty.ratio: Value must be no more than 1",
+                ),
+            ),
+            (
+                "min.cleanable.dirty.ratio",
+                "NaN",
+                Err(
+                    "Invalid value NaN for configuration min.cleanable.dirty.ratio: Not a number of type DOUBLE",
+                ),
+            ),
+            ("preallocate", "TRUE", Ok("true")),
+            (
+                "preallocate",
+                "yes",
+                Err(
+                    "Invalid value yes for configuration preallocate: Expected value to be either true or false",
+                ),
+            ),
+            (
+                "compression.type",
+                "br",
+                Err(
+                    "Invalid value br for configuration compression.type: String must be one of: uncompressed, zstd, \
+                     lz4, snappy, gzip, producer",
+                ),
+            ),
+            ("cleanup.policy", "", Ok("")),
+            ("cleanup.policy", "compact , delete", Ok("compact , delete")),
+            ("cleanup.policy", "delete,delete", Ok("delete,delete")),
+            (
+                "cleanup.policy",
+                "delete,",
+                Err("Configuration 'cleanup.policy' values must not be empty."),
+            ),
+            (
+                "cleanup.policy",
+                "foo",
+                Err(
+                    "Invalid value foo for configuration cleanup.policy: String must be one of: compact, delete",
+                ),
+            ),
+            ("leader.replication.throttled.replicas", "*", Ok("*")),
+            (
+                "leader.replication.throttled.replicas",
+                "0:1, 1:2",
+                Ok("0:1, 1:2"),
+            ),
+            (
+                "leader.replication.throttled.replicas",
+                "x",
+                Err(
+                    "Invalid value [x] for configuration leader.replication.throttled.replicas: \
+                     leader.replication.throttled.replicas must be the literal '*' or a list of replicas in the \
+                     following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                ),
+            ),
+        ];
+        for (name, value, expected) in table {
+            let judged = topic_setting(name)
+                .unwrap()
+                .check(value)
+                .map_err(|e| e.kafka_message(name, value));
+            assert_eq!(
+                judged.as_deref().map_err(String::as_str),
+                expected,
+                "{name} = {value:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_expected_is_said_in_a_phrase() {
+        let table = [
+            ("segment.bytes", "a whole number from 1048576 to 2147483647"),
+            ("retention.ms", "a whole number of at least -1"),
+            ("retention.bytes", "a whole number"),
+            ("compression.gzip.level", "a whole number from 1 to 9 or -1"),
+            ("min.cleanable.dirty.ratio", "a number from 0 to 1"),
+            ("preallocate", "true or false"),
+            ("message.timestamp.type", "one of CreateTime, LogAppendTime"),
+            ("cleanup.policy", "a comma-separated list of compact, delete"),
+        ];
+        for (name, expected) in table {
+            assert_eq!(topic_setting(name).unwrap().expected(), expected, "{name}");
+        }
     }
 }

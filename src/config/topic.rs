@@ -85,9 +85,7 @@ pub fn validate_topic_config(name: &str, value: &str) -> Result<String, TopicCon
     match setting.check(value) {
         Err(wrong) => refuse(wrong.kafka_message(name, value)),
         Ok(value) => match setting.effect {
-            Effect::Only(served, why) if !served.contains(&value.as_str()) => {
-                refuse(format!("Invalid value {value} for configuration {name}: {why}"))
-            }
+            Effect::Only(served, why) if !served.contains(&value.as_str()) => refuse(why.to_owned()),
             _ => Ok(value),
         },
     }
@@ -201,4 +199,119 @@ fn convert(setting: &Setting, value: &str, factor: i64) -> String {
 /// The names of all topic settings, in order.
 pub fn topic_setting_names() -> impl Iterator<Item = &'static str> {
     TOPIC_SETTINGS.iter().map(|s| s.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effective(file: &str, overrides: &[(&str, &str)]) -> TopicConfig {
+        let (config, _) = Config::parse(Some(file), &[]).unwrap();
+        let overrides = overrides
+            .iter()
+            .map(|(k, v)| (k.to_string(), v.to_string()))
+            .collect();
+        TopicConfig::new(&config, &overrides)
+    }
+
+    #[test]
+    fn defaults_are_kafkas() {
+        let expected = TopicConfig {
+            max_message_bytes: 1_048_588,
+            segment_bytes: 1 << 30,
+            segment_ms: 604_800_000,
+            segment_index_bytes: 10 << 20,
+            index_interval_bytes: 4096,
+            retention_ms: 604_800_000,
+            retention_bytes: -1,
+            cleanup_policy: CleanupPolicy {
+                delete: true,
+                compact: false,
+            },
+            timestamp_type: TimestampType::CreateTime,
+            timestamp_before_max_ms: i64::MAX,
+            timestamp_after_max_ms: 3_600_000,
+            min_insync_replicas: 1,
+            ringlog_ack: RinglogAck::Written,
+        };
+        assert_eq!(effective("", &[]), expected);
+    }
+
+    #[test]
+    fn the_finest_unit_that_is_set_wins() {
+        let retention = |file: &str| effective(file, &[]).retention_ms;
+        assert_eq!(retention("log.retention.hours=2"), 7_200_000);
+        assert_eq!(
+            retention("log.retention.hours=2\nlog.retention.minutes=3"),
+            180_000
+        );
+        assert_eq!(
+            retention("log.retention.hours=2\nlog.retention.minutes=3\nlog.retention.ms=4"),
+            4
+        );
+        assert_eq!(retention("log.retention.hours=-5"), -1);
+        assert_eq!(retention("log.retention.ms=-5"), -1);
+        assert_eq!(
+            retention("log.retention.minutes=2147483647"),
+            2_147_483_647 * 60_000
+        );
+        assert_eq!(effective("log.roll.hours=7", &[]).segment_ms, 25_200_000);
+        assert_eq!(effective("log.roll.hours=7\nlog.roll.ms=5", &[]).segment_ms, 5);
+    }
+
+    #[test]
+    fn the_topics_own_settings_go_before_the_brokers() {
+        let file =
+            "message.max.bytes=5\nlog.message.timestamp.type=LogAppendTime\nlog.cleanup.policy=compact";
+        let broker = effective(file, &[]);
+        assert_eq!(broker.max_message_bytes, 5);
+        assert_eq!(broker.timestamp_type, TimestampType::LogAppendTime);
+        assert_eq!(
+            broker.cleanup_policy,
+            CleanupPolicy {
+                delete: false,
+                compact: true
+            }
+        );
+        let topic = effective(
+            file,
+            &[
+                ("max.message.bytes", "6"),
+                ("message.timestamp.type", "CreateTime"),
+                ("cleanup.policy", ""),
+            ],
+        );
+        assert_eq!(topic.max_message_bytes, 6);
+        assert_eq!(topic.timestamp_type, TimestampType::CreateTime);
+        assert_eq!(
+            topic.cleanup_policy,
+            CleanupPolicy {
+                delete: false,
+                compact: false
+            }
+        );
+    }
+
+    #[test]
+    fn settings_in_the_log_that_no_longer_pass_count_as_not_set() {
+        assert_eq!(
+            effective("", &[("segment.bytes", "5"), ("unheard.of", "1")]).segment_bytes,
+            1 << 30
+        );
+    }
+
+    #[test]
+    fn what_a_topic_may_not_have_is_refused_in_kafkas_words() {
+        let refused = |name, value| validate_topic_config(name, value).unwrap_err().to_string();
+        assert_eq!(refused("nope", "1"), "Unknown topic config name: nope");
+        assert_eq!(
+            refused("remote.storage.enable", "true"),
+            "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."
+        );
+        assert!(refused("ringlog.ack", "durable").contains("can only be written"));
+        assert_eq!(
+            validate_topic_config("ringlog.ack", "written").as_deref(),
+            Ok("written")
+        );
+    }
 }

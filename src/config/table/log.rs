@@ -28,7 +28,7 @@ pub const LOGS: &[Setting] = &[
     int("message.max.bytes", at_least(0), "1048588", "The largest record batch, as it is sent.").dynamic(),
     int("log.segment.bytes", at_least(1_048_576), "1073741824", "Size at which a log starts a new segment file.")
         .dynamic(),
-    long("log.roll.ms", ANY, "", "Age at which a log starts a new segment file; before `log.roll.hours`.")
+    long("log.roll.ms", at_least(1), "", "Age at which a log starts a new segment file; before `log.roll.hours`.")
         .unset()
         .dynamic(),
     int("log.roll.hours", at_least(1), "168", "The same in hours."),

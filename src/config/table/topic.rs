@@ -97,7 +97,7 @@ pub const TOPIC: &[Setting] = &[
     bool("remote.log.delete.on.disable", "false", "Whether its tiered part goes when tiering ends.")
         .inert(NO_TIERING),
     bool("remote.storage.enable", "false", "Whether the log is tiered.")
-        .only(&["false"], "Tiered storage functionality is not there"),
+        .only(&["false"], "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."),
     long("retention.bytes", ANY, "-1", "Size at which the oldest segments are deleted; -1 never.")
         .falls_back_to(&[same("log.retention.bytes")]),
     long("retention.ms", at_least(-1), "604800000", "Age at which records are deleted; -1 never.").falls_back_to(&[
@@ -113,7 +113,7 @@ pub const TOPIC: &[Setting] = &[
          asks for, and survives a crash of the process.",
     )
     .falls_back_to(&[same("ringlog.ack")])
-    .only(&["written"], "acknowledging only flushed records is not there yet; only `written` is"),
+    .only(&["written"], "Acknowledging only flushed records is not there yet: ringlog.ack can only be written."),
     int("segment.bytes", at_least(1_048_576), "1073741824", "Size at which the log starts a new segment file.")
         .falls_back_to(&[same("log.segment.bytes")]),
     int("segment.index.bytes", at_least(4), "10485760", "The largest index; a full one starts a new segment.")

@@ -1,0 +1,256 @@
+//! The answers to DescribeConfigs (KIP-226, KIP-569): effective values with where they come from.
+//!
+//! What a client sees is Kafka's view: a topic setting names only its first broker synonym, so a retention that comes
+//! from `log.retention.hours` shows its value with DEFAULT_CONFIG as the source, as Kafka 4.3 does.
+
+use super::broker::{Config, Origin};
+use super::setting::{Effect, Kind, Setting};
+use super::table::{TOPIC_SETTINGS, broker_setting, broker_settings};
+use std::collections::BTreeMap;
+
+/// Where a value comes from; the discriminant is Kafka's `ConfigSource` on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i8)]
+pub enum ConfigSource {
+    /// Set on the topic.
+    DynamicTopic = 1,
+    /// Set in the broker's file or on its command line.
+    StaticBroker = 4,
+    /// Nobody set it.
+    Default = 5,
+}
+
+/// One value that a setting has, had it not another that goes before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigSynonym {
+    /// The setting that it is a value of.
+    pub name: &'static str,
+    /// The value; `None` when it must not be shown.
+    pub value: Option<String>,
+    /// Where it comes from.
+    pub source: ConfigSource,
+}
+
+/// One setting of a resource.
+#[derive(Clone, Debug)]
+pub struct ConfigRow {
+    /// The row of the table.
+    pub setting: &'static Setting,
+    /// The effective value; `None` is Kafka's null, or a value that must not be shown.
+    pub value: Option<String>,
+    /// Where it comes from.
+    pub source: ConfigSource,
+    /// All its values, the effective one first.
+    pub synonyms: Vec<ConfigSynonym>,
+    /// Whether it can't be changed while the broker runs.
+    pub read_only: bool,
+}
+
+impl ConfigRow {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.setting.name
+    }
+
+    /// Whether its value must not be shown.
+    pub fn is_sensitive(&self) -> bool {
+        self.setting.sensitive
+    }
+
+    /// Kafka's `ConfigType` on the wire.
+    pub fn config_type(&self) -> i8 {
+        match self.setting.kind {
+            Kind::Bool => 1,
+            Kind::Text | Kind::OneOf(_) | Kind::Checked { .. } => 2,
+            Kind::Int(_) | Kind::IntOr(..) => 3,
+            Kind::Short(_) => 4,
+            Kind::Long(_) => 5,
+            Kind::Double(..) => 6,
+            Kind::List | Kind::ListOf(_) | Kind::ReplicaList => 7,
+            Kind::Class => 8,
+            Kind::Password => 9,
+        }
+    }
+
+    /// What it is for, and what it doesn't do here.
+    pub fn documentation(&self) -> String {
+        match self.setting.effect {
+            Effect::Acted => self.setting.doc.to_owned(),
+            Effect::WithoutEffect(why) => format!("{} No effect here: {why}.", self.setting.doc),
+            Effect::Only(_, why) | Effect::Refused(why) => {
+                format!(
+                    "{} Limited here: {}.",
+                    self.setting.doc,
+                    why.trim_end_matches('.')
+                )
+            }
+        }
+    }
+}
+
+/// The settings of this broker, by name.
+pub fn describe_broker(config: &Config) -> Vec<ConfigRow> {
+    let row = |setting: &'static Setting| {
+        let synonyms = broker_values(config, setting);
+        let (value, origin) = config.value_and_origin(setting.name);
+        ConfigRow {
+            setting,
+            value: shown(setting, value),
+            source: source_of(origin),
+            synonyms,
+            read_only: !setting.dynamic,
+        }
+    };
+    broker_settings().iter().copied().map(row).collect()
+}
+
+/// The settings of a topic, by name; `overrides` is what is set on it.
+pub fn describe_topic(config: &Config, overrides: &BTreeMap<String, String>) -> Vec<ConfigRow> {
+    let row = |setting: &'static Setting| {
+        let mut synonyms = Vec::new();
+        if let Some(value) = overrides.get(setting.name) {
+            let value = shown(setting, Some(value));
+            synonyms.push(ConfigSynonym {
+                name: setting.name,
+                value,
+                source: ConfigSource::DynamicTopic,
+            });
+        }
+        let first = setting
+            .broker_synonyms
+            .first()
+            .and_then(|s| broker_setting(s.name));
+        synonyms.extend(first.into_iter().flat_map(|broker| broker_values(config, broker)));
+        let source = synonyms.first().map_or(ConfigSource::Default, |s| s.source);
+        let value = match overrides.get(setting.name) {
+            Some(value) => Some(value.clone()),
+            None => config.topic_default(setting),
+        };
+        ConfigRow {
+            setting,
+            value: shown(setting, value.as_deref()),
+            source,
+            synonyms,
+            read_only: false,
+        }
+    };
+    TOPIC_SETTINGS.iter().map(row).collect()
+}
+
+/// The set value of a broker setting, then its default, where there are such.
+fn broker_values(config: &Config, setting: &'static Setting) -> Vec<ConfigSynonym> {
+    let (value, origin) = config.value_and_origin(setting.name);
+    let mut values = vec![(value, source_of(origin))];
+    if origin == Origin::Set {
+        values.push((setting.default, ConfigSource::Default));
+    }
+    let synonym = |(value, source): (Option<&str>, _)| {
+        let value = shown(setting, Some(value?));
+        Some(ConfigSynonym {
+            name: setting.name,
+            value,
+            source,
+        })
+    };
+    values.into_iter().filter_map(synonym).collect()
+}
+
+fn source_of(origin: Origin) -> ConfigSource {
+    match origin {
+        Origin::Set => ConfigSource::StaticBroker,
+        Origin::Default => ConfigSource::Default,
+    }
+}
+
+fn shown(setting: &Setting, value: Option<&str>) -> Option<String> {
+    if setting.sensitive {
+        None
+    } else {
+        value.map(str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(file: &str) -> Config {
+        Config::parse(Some(file), &[]).unwrap().0
+    }
+
+    fn told(rows: &[ConfigRow], name: &str) -> String {
+        let row = rows.iter().find(|r| r.name() == name).unwrap();
+        let value = |v: &Option<String>| v.clone().unwrap_or_else(|| "null".to_owned());
+        let synonym = |s: &ConfigSynonym| format!("{}={}:{}", s.name, value(&s.value), s.source as i8);
+        let synonyms: Vec<_> = row.synonyms.iter().map(synonym).collect();
+        format!(
+            "{} {} [{}]",
+            value(&row.value),
+            row.source as i8,
+            synonyms.join(", ")
+        )
+    }
+
+    #[test]
+    fn broker_rows_tell_what_kafka_tells() {
+        let rows = describe_broker(&config("log.retention.hours=5\nnum.partitions=3"));
+        let table = [
+            (
+                "log.retention.hours",
+                "5 4 [log.retention.hours=5:4, log.retention.hours=168:5]",
+            ),
+            ("num.partitions", "3 4 [num.partitions=3:4, num.partitions=1:5]"),
+            ("log.retention.ms", "null 5 []"),
+            (
+                "log.segment.bytes",
+                "1073741824 5 [log.segment.bytes=1073741824:5]",
+            ),
+            ("authorizer.class.name", " 5 [authorizer.class.name=:5]"),
+        ];
+        for (name, expected) in table {
+            assert_eq!(told(&rows, name), expected, "{name}");
+        }
+        let read_only = |name: &str| rows.iter().find(|r| r.name() == name).unwrap().read_only;
+        assert!(read_only("num.partitions"));
+        assert!(!read_only("message.max.bytes"));
+    }
+
+    #[test]
+    fn topic_rows_tell_what_kafka_tells() {
+        let file =
+            "log.retention.hours=5\nlog.roll.hours=7\nlog.cleanup.policy=compact,delete\nmessage.max.bytes=5";
+        let overrides = BTreeMap::from([
+            ("retention.ms".to_owned(), "1000".to_owned()),
+            ("max.message.bytes".to_owned(), "9".to_owned()),
+        ]);
+        let rows = describe_topic(&config(file), &overrides);
+        let table = [
+            ("retention.ms", "1000 1 [retention.ms=1000:1]"),
+            (
+                "max.message.bytes",
+                "9 1 [max.message.bytes=9:1, message.max.bytes=5:4, message.max.bytes=1048588:5]",
+            ),
+            ("segment.ms", "25200000 5 []"),
+            (
+                "cleanup.policy",
+                "compact,delete 4 [log.cleanup.policy=compact,delete:4, log.cleanup.policy=delete:5]",
+            ),
+            ("segment.bytes", "1073741824 5 [log.segment.bytes=1073741824:5]"),
+            ("flush.ms", "9223372036854775807 5 []"),
+            ("remote.storage.enable", "false 5 []"),
+        ];
+        for (name, expected) in table {
+            assert_eq!(told(&rows, name), expected, "{name}");
+        }
+        assert!(rows.iter().all(|r| !r.read_only));
+    }
+
+    #[test]
+    fn documentation_says_what_has_no_effect() {
+        let rows = describe_topic(&config(""), &BTreeMap::new());
+        let doc = |name: &str| rows.iter().find(|r| r.name() == name).unwrap().documentation();
+        assert!(doc("flush.ms").contains("No effect here"));
+        assert!(!doc("segment.bytes").contains("No effect here"));
+        assert!(doc("ringlog.ack").contains("Limited here"));
+    }
+}
