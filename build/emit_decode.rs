@@ -125,7 +125,14 @@ fn read_nullable(field: &Field) -> String {
         Type::String => format!("d.string_or_null({flexible})"),
         Type::Bytes => format!("d.bytes_or_null({flexible})"),
         Type::Records => format!("d.records_or_null({flexible})"),
-        Type::Struct(name) => format!("d.struct_or_null(|d| {name}::decode(d, version))"),
+        Type::Struct(name) => {
+            let how = if field.tag.is_some() {
+                "tagged_struct_or_null"
+            } else {
+                "struct_or_null"
+            };
+            format!("d.{how}(|d| {name}::decode(d, version))")
+        }
         _ => panic!(
             "{}: only strings, bytes, records, arrays and structs can be null",
             field.name

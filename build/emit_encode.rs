@@ -137,8 +137,13 @@ fn put(field: &Field) -> String {
         (Type::Records, false) => format!("e.put_records(&{place}, {flexible})?;"),
         (Type::Records, true) => format!("e.put_records_or_null({place}.as_ref(), {flexible})?;"),
         (Type::Struct(_), false) => format!("{place}.encode(e, version)?;"),
-        (Type::Struct(_), true) => format!(
-            "match &{place} {{ Some(it) => {{ e.put_i8(1); it.encode(e, version)?; }} None => e.put_i8(-1), }}"
-        ),
+        (Type::Struct(_), true) => {
+            // Kafka says whether there is one by a signed byte, but in a tagged field by an unsigned varint.
+            let (some, none) = match field.tag {
+                Some(_) => ("e.put_uvarint(1)", "e.put_uvarint(0)"),
+                None => ("e.put_i8(1)", "e.put_i8(-1)"),
+            };
+            format!("match &{place} {{ Some(it) => {{ {some}; it.encode(e, version)?; }} None => {none}, }}")
+        }
     }
 }

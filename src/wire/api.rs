@@ -69,3 +69,47 @@ pub fn response_header_version(key: impl Into<ApiKey>, version: i16) -> Option<i
     let key = key.into();
     is_flexible(key, version).map(|flexible| i16::from(flexible && key != ApiKey::API_VERSIONS))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apis_are_found_by_their_numbers() {
+        assert!(APIS.is_sorted_by_key(|api| api.key));
+        assert_eq!(ApiKey(0).to_string(), "Produce(0)");
+        assert_eq!(ApiKey::DESCRIBE_SHARE_GROUP_OFFSETS, ApiKey(90));
+        assert_eq!(
+            ApiKey(4).schema().map(|api| api.name),
+            None,
+            "gone with ZooKeeper"
+        );
+        let vote = ApiKey::VOTE.schema().expect("known");
+        assert_eq!(
+            (vote.on_broker, vote.on_controller, vote.versions.clone()),
+            (false, true, 0..=2)
+        );
+    }
+
+    #[test]
+    fn versions_that_are_not_final_are_left_out() {
+        assert_eq!(ApiKey::INIT_PRODUCER_ID.schema().expect("known").versions, 0..=5);
+    }
+
+    #[test]
+    fn headers_follow_the_flexible_versions() {
+        assert_eq!(request_header_version(ApiKey::FETCH, 11), Some(1));
+        assert_eq!(request_header_version(ApiKey::FETCH, 12), Some(2));
+        assert_eq!(response_header_version(ApiKey::FETCH, 11), Some(0));
+        assert_eq!(response_header_version(ApiKey::FETCH, 12), Some(1));
+        assert_eq!(request_header_version(ApiKey::API_VERSIONS, 4), Some(2));
+        assert_eq!(response_header_version(ApiKey::API_VERSIONS, 4), Some(0));
+        assert_eq!(request_header_version(ApiKey::SASL_HANDSHAKE, 1), Some(1));
+        assert_eq!(
+            request_header_version(ApiKey::SASL_HANDSHAKE, 99),
+            Some(1),
+            "never flexible"
+        );
+        assert_eq!(request_header_version(9_999, 0), None);
+    }
+}

@@ -319,6 +319,18 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// A struct in a tagged field, behind a varint that says whether there is one.
+    pub fn tagged_struct_or_null<T>(
+        &mut self,
+        decode: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        if self.uvarint()? as i32 <= 0 {
+            Ok(None)
+        } else {
+            decode(self).map(Some)
+        }
+    }
+
     /// The tagged fields at a struct's end (KIP-482). `known` reads one and says true, or says false for a tag
     /// that it doesn't know, which is skipped.
     pub fn tagged_fields(

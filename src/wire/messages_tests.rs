@@ -311,6 +311,29 @@ fn created_topics_are_kafkas() {
 }
 
 #[test]
+fn a_tagged_struct_that_is_null_is_kafkas() {
+    use consumer_group_member_metadata_value::*;
+    let classic = ClassicMemberMetadata {
+        session_timeout_ms: 9,
+        ..Default::default()
+    };
+    for (name, classic_member_metadata) in [("null", None), ("some", Some(classic))] {
+        let member = ConsumerGroupMemberMetadataValue {
+            instance_id: None,
+            rack_id: None,
+            client_id: "c".into(),
+            client_host: "h".into(),
+            subscribed_topic_names: vec!["t".into()].into(),
+            subscribed_topic_regex: None,
+            server_assignor: None,
+            rebalance_timeout_ms: 5,
+            classic_member_metadata,
+        };
+        assert_is_kafkas(&format!("member_metadata_{name}"), 0, member, &mut Vec::new());
+    }
+}
+
+#[test]
 fn a_value_that_a_version_cannot_carry_is_refused_unless_it_may_be_dropped() {
     let request = fetch_request();
     assert!(
@@ -496,6 +519,9 @@ macro_rules! check_all {
 for_each_message!(check_all);
 
 proptest! {
+    // Each case goes through all messages.
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
     #[test]
     fn every_message_reads_back_in_every_version(seed: u64) {
         check_round_trips(seed);
