@@ -21,7 +21,7 @@ const UNPACKED_BYTES_MAX: usize = 256 << 20;
 /// Print records
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "Formats: {topic} {partition} {offset} {timestamp} {key} {value} {headers} {header.NAME}, with :hex or\n\
+    after_help = "Formats: {topic} {partition} {offset} {timestamp} {key} {value} {headers} {header.NAME}, with :hex or \
                   :u64 (eight bytes, big-endian) after a key, value or header, as in {value:hex}; \\n \\t \\r \\0; {{ and }}.\n\n\
                   Example:\n  ringlog consume --topic ticks --partition 0 --offset earliest --format '{offset} {value}\\n'"
 )]

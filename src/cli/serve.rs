@@ -13,7 +13,7 @@ use crate::config::{CONFIG_FILE_BYTES_MAX, Config};
 /// Run a broker
 #[derive(Clone, Debug, Default, Args)]
 #[command(
-    after_help = "Settings have the names of Kafka's server.properties, plus ringlog.*. An unknown one is a warning, a bad\n\
+    after_help = "Settings have the names of Kafka's server.properties, plus ringlog.*. An unknown one is a warning, a bad \
                   value the end, with exit code 2.\n\n\
                   Example:\n  ringlog serve --config server.properties -o log.dirs=/var/lib/ringlog -o ringlog.profile=busy"
 )]

@@ -37,9 +37,9 @@ const POSITION_HEADER: &str = "n";
 /// Play a recorded feed, with its own gaps or as fast as it goes
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "FILE is Databento's binary encoding (.dbn, versions 1 to 3) or lines of text, either one plain or in zstd; its\n\
-                  content tells which. A record's value is the DBN record's or the line's bytes, its header n the position\n\
-                  in the file (u64, big-endian). Keys are the id's decimal digits as text. Ack latency counts from the time a\n\
+    after_help = "FILE is Databento's binary encoding (.dbn, versions 1 to 3) or lines of text, either one plain or in zstd; its \
+                  content tells which. A record's value is the DBN record's or the line's bytes, its header n the position \
+                  in the file (u64, big-endian). Keys are the id's decimal digits as text. Ack latency counts from the time a \
                   record was due.\n\n\
                   Example:\n  ringlog replay esh4-mbo.dbn.zst --topic ticks --speed 1 --gap-max 5ms --key instrument"
 )]
