@@ -1,6 +1,396 @@
-//! (being built)
+//! One partition's log on disk, in Apache Kafka's files: appends, reads, producer states, leader epochs, recovery.
+//!
+//! A [`Log`] belongs to the core that owns its partition and is plain data there. Appends go to the page cache at once
+//! ([`Log::append`]); reads and lookups come as plans, which hold no borrow of the log, so that it may grow, roll or
+//! lose segments while they run. Nothing here flushes by itself: [`Log::flush_plan`] says what to flush, and the
+//! owner reports back with [`Log::flushed`].
+//!
+//! A log ends by [`Log::close`], after which [`dir`] may call the stop clean, or by a crash, after which
+//! [`Log::open_now`] checks every batch that was not known to be flushed and cuts what is torn.
+//!
+//! Pages, from the inside out: `names`, `checkpoint`, `snapshot`, `header`, `index` are formats; `producers` and
+//! `epochs` are pure machines; `walk` and `segment` are one file; this page, `open`, `read`, `lookup`, `flush` and
+//! `retention` are the log; `dir` is the directory that the logs stand in.
+
 pub mod checkpoint;
+pub mod dir;
 pub mod epochs;
+mod flush;
+pub mod header;
+pub mod index;
+mod lookup;
 pub mod names;
+mod open;
 pub mod producers;
+mod read;
+mod retention;
+mod segment;
 pub mod snapshot;
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::base::{LeaderEpoch, Offset, Timestamp, TopicId};
+use crate::io::fs::{self, File, OpenOptions};
+use crate::log::epochs::{EpochEnd, Epochs};
+use crate::log::header::{BatchHeader, BatchProblem};
+use crate::log::index::Place;
+use crate::log::producers::{ProducedBatch, ProducerStates, Sequence, SequenceError};
+use crate::log::segment::Segment;
+
+pub use dir::Opened;
+pub use flush::FlushPlan;
+pub use lookup::{LookupPlan, TimestampedOffset};
+pub use open::{LogError, Recovery, Resume};
+pub use read::{ReadError, ReadLimits, ReadPlan};
+
+/// The settings of a log; each is the topic config of the same name, and may change while the log is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogOptions {
+    /// `segment.bytes`: a segment is at most so large, and a batch too; 1 to `i32::MAX`.
+    pub segment_bytes: u32,
+    /// `segment.ms`: a segment covers so much of the records' time.
+    pub segment_ms: i64,
+    /// `index.interval.bytes`: an index entry for every so many bytes of batches.
+    pub index_interval_bytes: u32,
+    /// `segment.index.bytes`: a segment ends when one of its indexes would be larger.
+    pub index_bytes_max: u32,
+    /// `retention.ms`: segments of only older records are expired; −1 for never.
+    pub retention_ms: i64,
+    /// `retention.bytes`: the oldest segments above so much are expired; −1 for never.
+    pub retention_bytes: i64,
+    /// `producer.id.expiration.ms` (of the broker).
+    pub producer_expiry: Duration,
+}
+
+impl Default for LogOptions {
+    /// Kafka's defaults.
+    fn default() -> LogOptions {
+        LogOptions {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * 86_400_000,
+            index_interval_bytes: 4096,
+            index_bytes_max: 10 << 20,
+            retention_ms: 7 * 86_400_000,
+            retention_bytes: -1,
+            producer_expiry: Duration::from_secs(86_400),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Log {
+    dir: Rc<Path>,
+    options: LogOptions,
+    /// By rising base offset; the last is the active one. Never empty.
+    segments: Vec<Segment>,
+    start_offset: Offset,
+    end_offset: Offset,
+    /// Everything before it is on stable storage, indexes of sealed segments included. Invariant: recovery_point <=
+    /// end_offset.
+    recovery_point: Offset,
+    producers: ProducerStates,
+    /// The newest producer snapshot's offset, or where the log began without one.
+    snapshot_offset: Offset,
+    epochs: Epochs,
+    /// The epochs' file lags behind `epochs`.
+    epochs_unwritten: bool,
+    /// Files were made or removed, or small ones rewritten, since the last flush.
+    names_unflushed: bool,
+}
+
+/// Where an append went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendedTo {
+    /// The batch's first offset.
+    pub base_offset: Offset,
+    /// Its last offset.
+    pub last_offset: Offset,
+    /// It began a new segment: a good time to [flush](Log::flush_plan) the one before in the background.
+    pub rolled: bool,
+}
+
+/// Why a batch was not appended. The log is as before.
+#[derive(Debug)]
+pub enum AppendError {
+    /// The bytes are not one batch: CORRUPT_MESSAGE.
+    Malformed(BatchProblem),
+    /// The batch's offsets were given out before: a follower's fetch went wrong.
+    OffsetInPast {
+        /// The batch's first offset.
+        base: Offset,
+        /// The log's end.
+        end: Offset,
+    },
+    /// The batch is larger than a segment may be: RECORD_LIST_TOO_LARGE.
+    LargerThanSegment {
+        /// Bytes of the batch.
+        bytes: usize,
+        /// `segment.bytes`.
+        max: u32,
+    },
+    /// The disk failed: KAFKA_STORAGE_ERROR. ENOSPC may pass; after EIO nothing more should be written.
+    Disk(io::Error),
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AppendError::Malformed(problem) => write!(f, "{problem}"),
+            AppendError::OffsetInPast { base, end } => {
+                write!(f, "the batch begins at offset {base}, the log ends at {end}")
+            }
+            AppendError::LargerThanSegment { bytes, max } => {
+                write!(f, "a batch of {bytes} bytes, and segment.bytes is {max}")
+            }
+            AppendError::Disk(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for AppendError {}
+
+impl From<io::Error> for AppendError {
+    fn from(error: io::Error) -> AppendError {
+        AppendError::Disk(error)
+    }
+}
+
+impl Log {
+    /// The directory of its files.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The first offset that can be read.
+    pub fn start_offset(&self) -> Offset {
+        self.start_offset
+    }
+
+    /// The start offset, if it lies inside a segment and so must be [checkpointed](dir::CheckpointedOffsets).
+    pub fn start_to_checkpoint(&self) -> Option<Offset> {
+        (self.start_offset > self.segments[0].base()).then_some(self.start_offset)
+    }
+
+    /// The next record's offset.
+    pub fn end_offset(&self) -> Offset {
+        self.end_offset
+    }
+
+    /// The offset up to which everything is on stable storage.
+    pub fn recovery_point(&self) -> Offset {
+        self.recovery_point
+    }
+
+    /// The bytes of all batches.
+    pub fn size_bytes(&self) -> u64 {
+        self.segments.iter().map(Segment::size_bytes).sum()
+    }
+
+    /// How many segments there are, the active one included.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The settings, to look at or to change.
+    pub fn options_mut(&mut self) -> &mut LogOptions {
+        &mut self.options
+    }
+
+    /// The newest leader epoch known here.
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.latest()
+    }
+
+    /// The leader epoch that the record at `offset` was written in.
+    pub fn epoch_of(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.epochs.epoch_of(offset)
+    }
+
+    /// Where `epoch` ends in this log; `None` when that can't be told (OffsetsForLeaderEpoch).
+    pub fn epoch_end_offset(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
+        self.epochs.end_of(epoch, self.end_offset)
+    }
+
+    /// Notes that what will be appended belongs to `epoch`: a new leader's first act.
+    pub fn begin_epoch(&mut self, epoch: LeaderEpoch) {
+        self.assign_epoch(epoch, self.end_offset);
+    }
+
+    /// What to do with an idempotent producer's batch; to be asked before [`append`](Self::append), which remembers it.
+    pub fn check_producer(&self, batch: &ProducedBatch) -> Result<Sequence, SequenceError> {
+        self.producers.check(batch)
+    }
+
+    /// The producers that are remembered.
+    pub fn producers(&self) -> &ProducerStates {
+        &self.producers
+    }
+
+    /// Forgets producers that wrote nothing for `producer.id.expiration.ms`; returns how many.
+    pub fn remove_expired_producers(&mut self, now: Timestamp) -> usize {
+        self.producers.remove_expired(now, self.options.producer_expiry)
+    }
+
+    /// Appends one validated batch of format v2, whose base offset and leader epoch are set, to the page cache; in a
+    /// new segment if it must. A leader's batch begins at [`end_offset`](Self::end_offset); a follower's may leave
+    /// offsets out, as compaction does.
+    pub fn append(&mut self, batch: &[u8], now: Timestamp) -> Result<AppendedTo, AppendError> {
+        let header = self.check_append(batch)?;
+        let rolled = self.active().must_roll(&header, &self.options, now);
+        if rolled {
+            self.roll_now(header.base_offset, now)?;
+        }
+        let active = self.segments.last_mut().expect("a log has an active segment");
+        active.append_now(&header, batch, &self.options)?;
+        self.end_offset = header.next_offset();
+        self.assign_epoch(header.leader_epoch, header.base_offset);
+        remember_producer(&mut self.producers, &header, batch, now);
+        Ok(AppendedTo {
+            base_offset: header.base_offset,
+            last_offset: header.last_offset,
+            rolled,
+        })
+    }
+
+    /// Closes every file of a log that is not busy; the next use opens them again. Reads under way keep theirs.
+    pub fn release_files(&self) {
+        self.segments.iter().for_each(Segment::release);
+    }
+
+    fn check_append(&self, batch: &[u8]) -> Result<BatchHeader, AppendError> {
+        let header = BatchHeader::parse(batch).map_err(AppendError::Malformed)?;
+        if header.size_bytes != batch.len() {
+            return Err(AppendError::Malformed(BatchProblem::Torn));
+        }
+        debug_assert!(
+            crate::base::crc32c(&batch[header::CRC_FROM..]) == header.crc,
+            "an unvalidated batch"
+        );
+        if header.base_offset < self.end_offset {
+            return Err(AppendError::OffsetInPast {
+                base: header.base_offset,
+                end: self.end_offset,
+            });
+        }
+        if batch.len() > self.options.segment_bytes as usize {
+            return Err(AppendError::LargerThanSegment {
+                bytes: batch.len(),
+                max: self.options.segment_bytes,
+            });
+        }
+        Ok(header)
+    }
+
+    fn active(&self) -> &Segment {
+        self.segments.last().expect("a log has an active segment")
+    }
+
+    /// Seals the active segment and begins the next one at `base`, with a producer snapshot to recover it from.
+    fn roll_now(&mut self, base: Offset, now: Timestamp) -> io::Result<()> {
+        let active = self.segments.last_mut().expect("a log has an active segment");
+        active.seal_now()?;
+        self.write_snapshot_now(base)?;
+        let segment = self.create_segment_now(base, now)?;
+        self.active().release();
+        self.segments.push(segment);
+        Ok(())
+    }
+
+    fn create_segment_now(&mut self, base: Offset, now: Timestamp) -> io::Result<Segment> {
+        let place = Place {
+            dir: self.dir.clone(),
+            base,
+        };
+        self.names_unflushed = true;
+        Segment::create_now(place.clone(), now).inspect_err(|_| {
+            // An empty segment in the middle of the log would hide the records behind its base offset.
+            for kind in [names::LOG, names::INDEX, names::TIME_INDEX] {
+                let _ = fs::remove_file_now(&place.path(kind));
+            }
+        })
+    }
+
+    /// Writes the producer states as of `offset`. A crash may tear the file: its CRC tells, and the log has the rest.
+    fn write_snapshot_now(&mut self, offset: Offset) -> io::Result<()> {
+        let path = self.dir.join(names::offset_file(offset, names::SNAPSHOT));
+        let options = OpenOptions {
+            truncate: true,
+            ..OpenOptions::read_write_create()
+        };
+        self.names_unflushed = true;
+        File::open_now(&path, options)?.write_at_now(0, &[&snapshot::encode(&self.producers)])?;
+        self.snapshot_offset = offset;
+        Ok(())
+    }
+
+    fn assign_epoch(&mut self, epoch: LeaderEpoch, start: Offset) {
+        if self.epochs.assign(epoch, start) {
+            self.epochs_unwritten = true;
+            // The batches say the same, and recovery reads them; so a failure may wait for the next flush.
+            let _ = self.write_epochs_now();
+        }
+    }
+
+    /// Brings the epochs' file up to date, in the page cache.
+    fn write_epochs_now(&mut self) -> io::Result<()> {
+        if self.epochs_unwritten {
+            let path = self.dir.join(names::LEADER_EPOCHS);
+            let fresh = path.with_extension("tmp");
+            let options = OpenOptions {
+                truncate: true,
+                ..OpenOptions::read_write_create()
+            };
+            let text = checkpoint::encode_epochs(self.epochs.entries());
+            File::open_now(&fresh, options)?.write_at_now(0, &[text.as_bytes()])?;
+            fs::rename_now(&fresh, &path)?;
+            self.epochs_unwritten = false;
+            self.names_unflushed = true;
+        }
+        Ok(())
+    }
+}
+
+/// Updates producer states by a batch that is in the log: appended now, or found by recovery.
+fn remember_producer(states: &mut ProducerStates, header: &BatchHeader, batch: &[u8], now: Timestamp) {
+    if let Some(produced) = header.produced() {
+        states.update(&produced, now);
+    } else if let Some(marker) = header::end_marker(header, batch) {
+        states.end_transaction(&marker, now);
+    }
+}
+
+/// Reads the topic's id from a partition's directory; `None` when the file is missing.
+pub fn read_topic_id_now(dir: &Path) -> Result<Option<TopicId>, LogError> {
+    open::read_text_now(
+        &dir.join(names::PARTITION_METADATA),
+        checkpoint::decode_partition_metadata,
+    )
+}
+
+/// Writes the topic's id into a partition's directory, durably.
+pub fn write_topic_id_now(dir: &Path, topic: TopicId) -> io::Result<()> {
+    let path = dir.join(names::PARTITION_METADATA);
+    fs::write_whole_now(&path, checkpoint::encode_partition_metadata(topic).as_bytes())
+}
+
+/// Takes a closed partition away: renamed first, so that a crash in between leaves nothing that looks like a
+/// partition (see [`names::is_deleted_partition_dir`]), then removed. `unique` keeps the name from clashing.
+pub fn delete_now(dir: &Path, unique: [u8; 16]) -> io::Result<()> {
+    let name = dir
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    let doomed: PathBuf = dir.with_file_name(names::deleted_partition_dir(name, unique));
+    fs::rename_now(dir, &doomed)?;
+    fs::remove_dir_all_now(&doomed)
+}

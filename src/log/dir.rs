@@ -1,0 +1,457 @@
+//! A log directory: what stands in it beside the partitions, in Kafka's files. `meta.properties` says whose it is,
+//! `.lock` keeps a second process out, `.kafka_cleanshutdown` says that every log was closed, and three checkpoints
+//! hold an offset for each partition.
+//!
+//! One core owns a log directory; the logs in it belong to their partitions' cores. It begins with
+//! [`LogDir::open_now`] and ends with [`LogDir::close_now`], after every log in it was closed; without that the next
+//! start is one after a crash.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::base::{NodeId, Offset, PartitionIndex, TopicId};
+use crate::io::fs::{self, DirLock};
+use crate::log::checkpoint::{self, Malformed, Offsets};
+use crate::log::open::{LogError, at, read_text_now};
+use crate::log::{Resume, names};
+
+const META_PROPERTIES: &str = "meta.properties";
+const LOCK: &str = ".lock";
+const CLEAN_STOP: &str = ".kafka_cleanshutdown";
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+const START_OFFSETS: &str = "log-start-offset-checkpoint";
+const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+
+/// How the log directory was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// Every log was closed; their files can be trusted.
+    AfterCleanStop,
+    /// The process or the machine died.
+    AfterCrash,
+}
+
+/// `meta.properties`, version 1 (KIP-631, KIP-858).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetaProperties {
+    /// The cluster that the data belongs to.
+    pub cluster_id: String,
+    /// The node that it belongs to.
+    pub node_id: NodeId,
+    /// This directory, among those of the cluster: a UUID, written as topic ids are.
+    pub directory_id: TopicId,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct LogDir {
+    path: PathBuf,
+    properties: Option<MetaProperties>,
+    opened: Opened,
+    broker_epoch: Option<i64>,
+    offsets: CheckpointedOffsets,
+    _lock: DirLock,
+}
+
+/// The offsets of every partition in a log directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointedOffsets {
+    /// Up to where each log is on stable storage.
+    pub recovery_points: Offsets,
+    /// Where each log starts, if its files don't tell: see [`crate::log::Log::start_to_checkpoint`].
+    pub start_offsets: Offsets,
+    /// Up to where each log is committed.
+    pub high_watermarks: Offsets,
+}
+
+/// A partition's directory that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundPartition {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition.
+    pub partition: PartitionIndex,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// Why a log directory can't be used.
+#[derive(Debug)]
+pub enum DirError {
+    /// Another process has it.
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file of it can't be read or written, or is not what it should be.
+    File(LogError),
+}
+
+impl fmt::Display for DirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DirError::InUse { path } => write!(f, "{}: another process uses this directory", path.display()),
+            DirError::File(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for DirError {}
+
+impl From<LogError> for DirError {
+    fn from(error: LogError) -> DirError {
+        DirError::File(error)
+    }
+}
+
+impl LogDir {
+    /// Makes the directory if it is missing, locks it, and reads how it was left. From here on, until
+    /// [`close_now`](Self::close_now), it counts as crashed.
+    pub fn open_now(path: &Path) -> Result<LogDir, DirError> {
+        at(path, fs::create_dir_all_now(path))?;
+        let lock_path = path.join(LOCK);
+        let lock = match DirLock::acquire(&lock_path) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(DirError::InUse {
+                    path: path.to_owned(),
+                });
+            }
+            acquired => at(&lock_path, acquired)?,
+        };
+        let properties = read_text_now(&path.join(META_PROPERTIES), decode_properties)?;
+        let (opened, broker_epoch) = take_clean_stop_now(path)?;
+        Ok(LogDir {
+            // A directory that was never formatted has nothing that a crash could have torn.
+            opened: if properties.is_some() {
+                opened
+            } else {
+                Opened::AfterCleanStop
+            },
+            properties,
+            broker_epoch,
+            offsets: read_offsets_now(path)?,
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose it is; `None` before [`format_now`](Self::format_now).
+    pub fn properties(&self) -> Option<&MetaProperties> {
+        self.properties.as_ref()
+    }
+
+    /// How it was left.
+    pub fn opened(&self) -> Opened {
+        self.opened
+    }
+
+    /// The broker's epoch when it was stopped cleanly (KIP-966).
+    pub fn broker_epoch(&self) -> Option<i64> {
+        self.broker_epoch
+    }
+
+    /// The offsets that were read when it was opened, or written last.
+    pub fn offsets(&self) -> &CheckpointedOffsets {
+        &self.offsets
+    }
+
+    /// What they say of one partition's log.
+    pub fn resume(&self, topic: &str, partition: PartitionIndex) -> Resume {
+        let key = (topic.to_owned(), partition);
+        let offset = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or_default();
+        Resume {
+            recovery_point: offset(&self.offsets.recovery_points),
+            start_offset: offset(&self.offsets.start_offsets),
+        }
+    }
+
+    /// Makes it this node's.
+    pub fn format_now(&mut self, properties: MetaProperties) -> Result<(), DirError> {
+        let path = self.path.join(META_PROPERTIES);
+        at(
+            &path,
+            fs::write_whole_now(&path, encode_properties(&properties).as_bytes()),
+        )?;
+        self.properties = Some(properties);
+        Ok(())
+    }
+
+    /// The partitions in it.
+    pub fn partitions_now(&self) -> Result<Vec<FoundPartition>, DirError> {
+        let mut found = Vec::new();
+        for entry in at(&self.path, fs::read_dir_now(&self.path))?
+            .into_iter()
+            .filter(|entry| entry.is_dir)
+        {
+            let path = self.path.join(&entry.name);
+            if let Some((topic, partition)) = entry.name.to_str().and_then(names::parse_partition_dir) {
+                found.push(FoundPartition {
+                    topic: topic.to_owned(),
+                    partition,
+                    path,
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes the partitions whose deletion a crash interrupted; returns how many.
+    pub fn remove_deleted_now(&self) -> Result<usize, DirError> {
+        let mut removed = 0;
+        for entry in at(&self.path, fs::read_dir_now(&self.path))?
+            .into_iter()
+            .filter(|entry| entry.is_dir)
+        {
+            if entry.name.to_str().is_some_and(names::is_deleted_partition_dir) {
+                let path = self.path.join(&entry.name);
+                at(&path, fs::remove_dir_all_now(&path))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Writes the checkpoints, durably.
+    pub fn write_offsets_now(&mut self, offsets: CheckpointedOffsets) -> Result<(), DirError> {
+        let files = [
+            (RECOVERY_POINTS, &offsets.recovery_points),
+            (START_OFFSETS, &offsets.start_offsets),
+            (HIGH_WATERMARKS, &offsets.high_watermarks),
+        ];
+        for (name, offsets) in files {
+            let path = self.path.join(name);
+            at(
+                &path,
+                fs::write_whole_now(&path, checkpoint::encode_offsets(offsets).as_bytes()),
+            )?;
+        }
+        self.offsets = offsets;
+        Ok(())
+    }
+
+    /// Says that every log in it was closed, and gives it back.
+    pub fn close_now(mut self, offsets: CheckpointedOffsets, broker_epoch: i64) -> Result<(), DirError> {
+        self.write_offsets_now(offsets)?;
+        let path = self.path.join(CLEAN_STOP);
+        let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
+        at(&path, fs::write_whole_now(&path, text.as_bytes()))?;
+        Ok(())
+    }
+}
+
+/// Whether the stop was clean, and of which broker epoch it tells. The file goes, durably, before anything is written.
+fn take_clean_stop_now(dir: &Path) -> Result<(Opened, Option<i64>), DirError> {
+    let path = dir.join(CLEAN_STOP);
+    // Its being there is what counts; Kafka too starts without the epoch.
+    let epoch = match read_text_now(&path, |text| Ok(decode_broker_epoch(text))) {
+        Ok(Some(epoch)) => epoch,
+        Ok(None) => return Ok((Opened::AfterCrash, None)),
+        Err(LogError::Malformed { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    at(&path, fs::remove_file_now(&path))?;
+    at(dir, fs::sync_dir_now(dir))?;
+    Ok((Opened::AfterCleanStop, epoch))
+}
+
+/// `{"version":0,"brokerEpoch":14}`.
+fn decode_broker_epoch(text: &str) -> Option<i64> {
+    let (_, value) = text.split_once("\"brokerEpoch\":")?;
+    value
+        .trim_matches(|c: char| c.is_whitespace() || c == '}')
+        .parse()
+        .ok()
+}
+
+fn read_offsets_now(dir: &Path) -> Result<CheckpointedOffsets, DirError> {
+    let read = |name: &str| {
+        let read = read_text_now(&dir.join(name), checkpoint::decode_offsets);
+        read.map(Option::unwrap_or_default)
+    };
+    Ok(CheckpointedOffsets {
+        // Without recovery points more is checked than need be; without the others something could come back or be
+        // lost, so damage there is for the operator to see.
+        recovery_points: match read(RECOVERY_POINTS) {
+            Err(LogError::Malformed { .. }) => Offsets::new(),
+            other => other?,
+        },
+        start_offsets: read(START_OFFSETS)?,
+        high_watermarks: read(HIGH_WATERMARKS)?,
+    })
+}
+
+fn encode_properties(properties: &MetaProperties) -> String {
+    let MetaProperties {
+        cluster_id,
+        node_id,
+        directory_id,
+    } = properties;
+    format!("version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={directory_id}\n")
+}
+
+fn decode_properties(text: &str) -> Result<MetaProperties, Malformed> {
+    let value = |key: &'static str, expected: &'static str| {
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .enumerate()
+            .filter(|(_, line)| !line.starts_with('#'));
+        let mut values = lines.filter_map(|(n, line)| {
+            let (found, value) = line.split_once('=')?;
+            (found.trim() == key).then(|| (n + 1, value.trim()))
+        });
+        values.next().ok_or(Malformed { line: 1, expected })
+    };
+    if value("version", "version=1")?.1 != "1" {
+        return Err(Malformed {
+            line: value("version", "version=1")?.0,
+            expected: "version=1",
+        });
+    }
+    let (node_line, node) = value("node.id", "node.id=")?;
+    let (directory_line, directory) = value("directory.id", "directory.id=")?;
+    let (cluster_line, cluster_id) = value("cluster.id", "cluster.id=")?;
+    if cluster_id.is_empty() {
+        return Err(Malformed {
+            line: cluster_line,
+            expected: "a cluster's id",
+        });
+    }
+    Ok(MetaProperties {
+        cluster_id: cluster_id.to_owned(),
+        node_id: NodeId(node.parse().map_err(|_| Malformed {
+            line: node_line,
+            expected: "a number",
+        })?),
+        directory_id: TopicId::parse(directory).ok_or(Malformed {
+            line: directory_line,
+            expected: "a UUID",
+        })?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KAFKA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/kafka-log");
+
+    fn properties() -> MetaProperties {
+        let directory_id = TopicId::parse("85QcLgf_gACrze8BI0VniQ").unwrap();
+        MetaProperties {
+            cluster_id: "voIMhsS2SByqEw680h-7uQ".to_owned(),
+            node_id: NodeId(7),
+            directory_id,
+        }
+    }
+
+    #[test]
+    fn a_directory_that_kafka_stopped_cleanly_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            META_PROPERTIES,
+            CLEAN_STOP,
+            RECOVERY_POINTS,
+            START_OFFSETS,
+            HIGH_WATERMARKS,
+        ] {
+            std::fs::copy(format!("{KAFKA}/{name}"), dir.path().join(name)).unwrap();
+        }
+        for name in [
+            "kept-0",
+            "kept-0.0123456789abcdef0123456789abcdef-delete",
+            "lost+found",
+        ] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let opened = LogDir::open_now(dir.path()).unwrap();
+        let kafkas = opened.properties().unwrap();
+        assert_eq!(
+            (kafkas.node_id, kafkas.cluster_id.as_str()),
+            (NodeId(1), "voIMhsS2SByqEw680h-7uQ")
+        );
+        assert_eq!(
+            (opened.opened(), opened.broker_epoch()),
+            (Opened::AfterCleanStop, Some(14))
+        );
+        let resume = Resume {
+            recovery_point: Offset(33),
+            start_offset: Offset(0),
+        };
+        assert_eq!(opened.resume("kept", PartitionIndex(0)), resume);
+        assert_eq!(opened.remove_deleted_now().unwrap(), 1);
+        let found = opened.partitions_now().unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].topic.as_str(), found[0].partition),
+            ("kept", PartitionIndex(0))
+        );
+    }
+
+    #[test]
+    fn only_a_closed_directory_counts_as_stopped_cleanly() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = LogDir::open_now(dir.path()).unwrap();
+        assert_eq!(
+            (first.opened(), first.properties()),
+            (Opened::AfterCleanStop, None)
+        );
+        first.format_now(properties()).unwrap();
+        drop(first);
+
+        let second = LogDir::open_now(dir.path()).unwrap();
+        assert_eq!(second.properties(), Some(&properties()));
+        assert_eq!(second.opened(), Opened::AfterCrash);
+        let high_watermarks = Offsets::from([(("t".to_owned(), PartitionIndex(0)), Offset(5))]);
+        let offsets = CheckpointedOffsets {
+            high_watermarks,
+            ..CheckpointedOffsets::default()
+        };
+        second.close_now(offsets.clone(), 3).unwrap();
+
+        let third = LogDir::open_now(dir.path()).unwrap();
+        assert_eq!(
+            (third.opened(), third.broker_epoch()),
+            (Opened::AfterCleanStop, Some(3))
+        );
+        assert_eq!(third.offsets(), &offsets);
+        drop(third);
+        assert_eq!(LogDir::open_now(dir.path()).unwrap().opened(), Opened::AfterCrash);
+    }
+
+    #[test]
+    fn a_second_process_is_kept_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = LogDir::open_now(dir.path()).unwrap();
+        assert!(matches!(
+            LogDir::open_now(dir.path()),
+            Err(DirError::InUse { .. })
+        ));
+    }
+
+    #[test]
+    fn properties_that_are_not_ours_name_the_line() {
+        let good = encode_properties(&properties());
+        assert_eq!(decode_properties(&good), Ok(properties()));
+        for (from, to, line) in [
+            ("version=1", "version=0", 1),
+            ("cluster.id=voIMhsS2SByqEw680h-7uQ", "cluster.id=", 2),
+            ("node.id=7", "node.id=x", 3),
+            ("node.id=7", "broker.id=7", 1),
+            ("directory.id=8", "directory.id=", 4),
+        ] {
+            let changed = good.replace(from, to);
+            assert_eq!(
+                decode_properties(&changed).map_err(|e| e.line),
+                Err(line),
+                "{changed}"
+            );
+        }
+    }
+}

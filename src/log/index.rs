@@ -1,0 +1,363 @@
+//! The offset index and the time index of a segment, in Kafka's formats (`OffsetIndex`, `TimeIndex`).
+//!
+//! Neither is held in memory: what is kept is how many entries the file has, the last one, and a few new ones that
+//! were not written yet. A lookup reads the file, whose pages are the kernel's to keep. So a partition at rest costs a
+//! few words whatever its size. An index of an active segment may lag behind its log in the file; recovery rebuilds
+//! it, and sealing a segment writes the rest.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::base::{Offset, Timestamp};
+use crate::io::fs::{File, OpenOptions};
+use crate::log::names;
+
+/// New entries wait in memory until they are so many: one write for 256 KiB of log, and 1.5 KiB at most for both
+/// indexes of a partition.
+const PENDING_MAX: usize = 64;
+
+/// A lookup halves the file down to so many entries and reads those at once: a page for either index.
+const BLOCK_ENTRIES: usize = 256;
+
+/// Where a segment lives: its directory and its base offset name its files.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The partition's directory.
+    pub dir: Rc<Path>,
+    /// The segment's base offset.
+    pub base: Offset,
+}
+
+impl Place {
+    /// The path of one of the segment's files.
+    pub fn path(&self, kind: &str) -> PathBuf {
+        self.dir.join(names::offset_file(self.base, kind))
+    }
+}
+
+/// An entry of an index file: fixed size, big-endian, keys rising.
+pub trait Entry: Copy {
+    /// Bytes in the file.
+    const BYTES: usize;
+    /// The file's name behind the base offset.
+    const KIND: &'static str;
+    /// What lookups go by.
+    fn key(&self) -> i64;
+    /// Appends the entry's bytes.
+    fn encode(&self, bytes: &mut Vec<u8>);
+    /// Reads [`Self::BYTES`] bytes.
+    fn decode(bytes: &[u8]) -> Self;
+}
+
+/// `.index`: the batch at `position` ends with this offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffsetEntry {
+    /// The batch's last offset less the segment's base offset.
+    pub relative_offset: i32,
+    /// Where the batch begins in the `.log` file.
+    pub position: i32,
+}
+
+impl Entry for OffsetEntry {
+    const BYTES: usize = 8;
+    const KIND: &'static str = names::INDEX;
+
+    fn key(&self) -> i64 {
+        i64::from(self.relative_offset)
+    }
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.relative_offset.to_be_bytes());
+        bytes.extend(self.position.to_be_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> OffsetEntry {
+        OffsetEntry {
+            relative_offset: int(&bytes[..4]),
+            position: int(&bytes[4..8]),
+        }
+    }
+}
+
+/// `.timeindex`: up to the batch that ends with this offset, no timestamp is larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeEntry {
+    /// The largest timestamp so far.
+    pub timestamp: Timestamp,
+    /// The last offset of the batch that brought it, less the segment's base offset.
+    pub relative_offset: i32,
+}
+
+impl Entry for TimeEntry {
+    const BYTES: usize = 12;
+    const KIND: &'static str = names::TIME_INDEX;
+
+    fn key(&self) -> i64 {
+        self.timestamp.0
+    }
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.timestamp.0.to_be_bytes());
+        bytes.extend(self.relative_offset.to_be_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> TimeEntry {
+        let timestamp = i64::from_be_bytes(bytes[..8].try_into().expect("eight bytes"));
+        TimeEntry {
+            timestamp: Timestamp(timestamp),
+            relative_offset: int(&bytes[8..12]),
+        }
+    }
+}
+
+fn int(bytes: &[u8]) -> i32 {
+    i32::from_be_bytes(bytes.try_into().expect("four bytes"))
+}
+
+/// One index file. Methods that may read or write it block; their files are small and nearly always in memory.
+#[derive(Debug)]
+pub struct Index<E> {
+    file: RefCell<Option<File>>,
+    written: usize,
+    pending: Vec<E>,
+    last: Option<E>,
+}
+
+impl<E: Entry> Index<E> {
+    /// A new, empty file; one that is there already is emptied.
+    pub fn create_now(place: &Place) -> io::Result<Index<E>> {
+        let options = OpenOptions {
+            truncate: true,
+            ..OpenOptions::read_write_create()
+        };
+        let file = File::open_now(&place.path(E::KIND), options)?;
+        Ok(Index {
+            file: RefCell::new(Some(file)),
+            written: 0,
+            pending: Vec::new(),
+            last: None,
+        })
+    }
+
+    /// The file as it is. `InvalidData` when it cannot be an index of a segment that has `log_bytes`.
+    pub fn open_now(place: &Place) -> io::Result<Index<E>> {
+        let mut index = Index {
+            file: RefCell::new(None),
+            written: 0,
+            pending: Vec::new(),
+            last: None,
+        };
+        let len = index.file_now(place)?.len_now()?;
+        if len % E::BYTES as u64 != 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the file's length is no multiple of an entry's",
+            ));
+        }
+        index.written = (len / E::BYTES as u64) as usize;
+        if index.written > 0 {
+            let ends: [E; 2] = [
+                index.entry_now(place, 0)?,
+                index.entry_now(place, index.written - 1)?,
+            ];
+            if ends[0].key() > ends[1].key() || (index.written > 1 && ends[0].key() == ends[1].key()) {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the file's entries do not rise",
+                ));
+            }
+            index.last = Some(ends[1]);
+        }
+        index.release();
+        Ok(index)
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.written + self.pending.len()
+    }
+
+    /// The newest entry.
+    pub fn last(&self) -> Option<E> {
+        self.last
+    }
+
+    /// Adds an entry whose key is above every other's. The file may get it later, see [`write_now`](Self::write_now).
+    pub fn append(&mut self, place: &Place, entry: E) {
+        debug_assert!(self.last.is_none_or(|last| last.key() < entry.key()));
+        self.pending.push(entry);
+        self.last = Some(entry);
+        if self.pending.len() >= PENDING_MAX {
+            // What can't be written now stays and is tried again with the next entry; at the latest the roll,
+            // which can fail, writes it.
+            let _ = self.write_now(place);
+        }
+    }
+
+    /// Writes to the page cache what the file has not yet, if anything.
+    pub fn write_now(&mut self, place: &Place) -> io::Result<bool> {
+        if self.pending.is_empty() {
+            return Ok(false);
+        }
+        let mut bytes = Vec::with_capacity(self.pending.len() * E::BYTES);
+        self.pending.iter().for_each(|entry| entry.encode(&mut bytes));
+        self.file_now(place)?
+            .write_at_now((self.written * E::BYTES) as u64, &[&bytes])?;
+        self.written += self.pending.len();
+        self.pending.clear();
+        Ok(true)
+    }
+
+    /// The `n`th entry.
+    pub fn entry_now(&self, place: &Place, n: usize) -> io::Result<E> {
+        if let Some(pending) = n.checked_sub(self.written) {
+            return Ok(self.pending[pending]);
+        }
+        Ok(self.block_now(place, n, 1)?[0])
+    }
+
+    /// The number of the last entry whose key is at most `key`.
+    pub fn floor_now(&self, place: &Place, key: i64) -> io::Result<Option<usize>> {
+        if self.last.is_some_and(|last| last.key() <= key) {
+            return Ok(Some(self.len() - 1));
+        }
+        if self.pending.first().is_some_and(|first| first.key() <= key) {
+            let after = self.pending.partition_point(|entry| entry.key() <= key);
+            return Ok(Some(self.written + after - 1));
+        }
+        // Invariant: every entry before `from` has a key of at most `key`, none from `to` on has.
+        let (mut from, mut to) = (0, self.written);
+        while to - from > BLOCK_ENTRIES {
+            let middle = from + (to - from) / 2;
+            if self.entry_now(place, middle)?.key() <= key {
+                from = middle + 1;
+            } else {
+                to = middle;
+            }
+        }
+        let block = self.block_now(place, from, to - from)?;
+        let after = from + block.partition_point(|entry| entry.key() <= key);
+        Ok(after.checked_sub(1))
+    }
+
+    /// Closes the file; the next use opens it again.
+    pub fn release(&self) {
+        self.file.take();
+    }
+
+    fn file_now(&self, place: &Place) -> io::Result<File> {
+        if let Some(file) = &*self.file.borrow() {
+            return Ok(file.clone());
+        }
+        let file = File::open_now(&place.path(E::KIND), OpenOptions::read_write())?;
+        self.file.replace(Some(file.clone()));
+        Ok(file)
+    }
+
+    fn block_now(&self, place: &Place, from: usize, count: usize) -> io::Result<Vec<E>> {
+        let mut bytes = vec![0; count * E::BYTES];
+        let read = self
+            .file_now(place)?
+            .read_at_now((from * E::BYTES) as u64, &mut bytes)?;
+        if read < bytes.len() {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the index file has become shorter",
+            ));
+        }
+        Ok(bytes.chunks_exact(E::BYTES).map(E::decode).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(dir: &tempfile::TempDir) -> Place {
+        Place {
+            dir: dir.path().into(),
+            base: Offset(0),
+        }
+    }
+
+    #[test]
+    fn kafkas_indexes_read() {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/kafka-log/kept-0");
+        let place = Place {
+            dir: std::path::Path::new(dir).into(),
+            base: Offset(0),
+        };
+        let offsets = Index::<OffsetEntry>::open_now(&place).unwrap();
+        assert_eq!(
+            offsets.last(),
+            Some(OffsetEntry {
+                relative_offset: 18,
+                position: 0x505
+            })
+        );
+        let floor = |key| offsets.floor_now(&place, key).unwrap();
+        assert_eq!(
+            [2, 3, 7, 8, 17, 18, 99].map(floor),
+            [None, Some(0), Some(1), Some(1), Some(2), Some(3), Some(3)]
+        );
+        let times = Index::<TimeEntry>::open_now(&place).unwrap();
+        assert_eq!(times.len(), 5);
+        let last = TimeEntry {
+            timestamp: Timestamp(1_700_000_000_100),
+            relative_offset: 21,
+        };
+        assert_eq!(times.last(), Some(last));
+    }
+
+    #[test]
+    fn lookups_find_the_floor_in_the_file_and_in_what_is_not_written_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(&dir);
+        let mut index = Index::create_now(&place).unwrap();
+        for n in 0..1000 {
+            index.append(
+                &place,
+                OffsetEntry {
+                    relative_offset: 10 * n + 5,
+                    position: n,
+                },
+            );
+            if n % 97 == 0 {
+                for probe in [0, 3, 400, 5000] {
+                    let wanted = (0..=n).rev().find(|k| 10 * k + 5 <= probe).map(|k| k as usize);
+                    assert_eq!(index.floor_now(&place, i64::from(probe)).unwrap(), wanted);
+                }
+            }
+        }
+        for key in 0..10_020 {
+            let found = index.floor_now(&place, key).unwrap();
+            let wanted = if key < 5 {
+                None
+            } else {
+                Some(((key - 5) / 10).min(999) as usize)
+            };
+            assert_eq!(found, wanted, "{key}");
+        }
+        assert_eq!(index.entry_now(&place, 999).unwrap().position, 999);
+        index.write_now(&place).unwrap();
+        let reopened = Index::<OffsetEntry>::open_now(&place).unwrap();
+        assert_eq!((reopened.len(), reopened.last()), (1000, index.last()));
+    }
+
+    #[test]
+    fn a_file_that_is_no_index_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(&dir);
+        for bytes in [
+            &[0u8; 7][..],
+            &[0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1],
+            &[0; 16],
+        ] {
+            std::fs::write(place.path(names::INDEX), bytes).unwrap();
+            let refused = Index::<OffsetEntry>::open_now(&place).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+        }
+    }
+}

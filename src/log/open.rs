@@ -1,0 +1,522 @@
+//! Opening a log: trusting it after a clean stop, recovering it after a crash (Kafka's `LogLoader`).
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::base::{Offset, Timestamp};
+use crate::io::fs;
+use crate::log::checkpoint::{self, Malformed};
+use crate::log::dir::Opened;
+use crate::log::epochs::Epochs;
+use crate::log::header::{BatchHeader, BatchProblem};
+use crate::log::index::Place;
+use crate::log::producers::ProducerStates;
+use crate::log::segment::{Segment, Tail};
+use crate::log::walk::{Source, Step, Walk, bad_batch, ready};
+use crate::log::{Log, LogOptions, names, remember_producer, snapshot};
+
+/// The largest text file that is read from a partition's directory: leader epochs of 100,000 elections.
+const TEXT_BYTES_MAX: usize = 4 << 20;
+
+/// What the directory's checkpoint files say of a log; zeros where they say nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// After a crash, segments that end before it need no check (`recovery-point-offset-checkpoint`).
+    pub recovery_point: Offset,
+    /// Records before it are deleted though their segment may be there (`log-start-offset-checkpoint`).
+    pub start_offset: Offset,
+}
+
+/// What opening a log took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Segments of which every batch was checked.
+    pub segments_scanned: u32,
+    /// Their bytes.
+    pub bytes_scanned: u64,
+    /// Bytes behind the last whole valid batch, which are gone.
+    pub bytes_cut: u64,
+    /// Segments behind a cut one, which are gone.
+    pub segments_removed: u32,
+}
+
+/// Why a log can't be opened.
+#[derive(Debug)]
+pub enum LogError {
+    /// The operating system refused.
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// A segment has something else than batches of format v2 where a crash can't have put it.
+    BadBatch {
+        /// The segment's `.log` file.
+        path: PathBuf,
+        /// Where in it.
+        position: u64,
+        /// What is there.
+        problem: BatchProblem,
+    },
+    /// A text file of the directory doesn't read.
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: Malformed,
+    },
+    /// Kafka crashed while it put compacted segments in place; only Kafka can end that.
+    HalfCompacted {
+        /// A `.swap` file.
+        path: PathBuf,
+    },
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogError::Io { path, error } => write!(f, "{}: {error}", path.display()),
+            LogError::BadBatch {
+                path,
+                position,
+                problem,
+            } => {
+                write!(f, "{}: at byte {position}: {problem}", path.display())
+            }
+            LogError::Malformed { path, problem } => write!(f, "{}: {problem}", path.display()),
+            LogError::HalfCompacted { path } => {
+                write!(
+                    f,
+                    "{}: a compaction was interrupted; start and stop Kafka on the directory once",
+                    path.display()
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for LogError {}
+
+/// Names the path in an I/O error.
+pub fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, LogError> {
+    result.map_err(|error| LogError::Io {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// Reads a small text file; `None` when it is missing.
+pub fn read_text_now<T>(
+    path: &Path,
+    decode: impl FnOnce(&str) -> Result<T, Malformed>,
+) -> Result<Option<T>, LogError> {
+    let bytes = match fs::read_whole_now(path, TEXT_BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => at(path, read)?,
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|_| Malformed {
+        line: 1,
+        expected: "text",
+    });
+    let decoded = text.and_then(decode);
+    decoded.map(Some).map_err(|problem| LogError::Malformed {
+        path: path.to_owned(),
+        problem,
+    })
+}
+
+impl Log {
+    /// Opens the log in `dir`, or makes an empty one there. Blocks: for start-up and administration.
+    pub fn open_now(
+        dir: &Path,
+        options: LogOptions,
+        opened: Opened,
+        resume: Resume,
+        now: Timestamp,
+    ) -> Result<(Log, Recovery), LogError> {
+        at(dir, fs::create_dir_all_now(dir))?;
+        let files = Files::find_now(dir)?;
+        let mut log = Log {
+            dir: dir.into(),
+            options,
+            segments: Vec::new(),
+            start_offset: resume.start_offset,
+            end_offset: resume.start_offset,
+            recovery_point: Offset(i64::MAX),
+            producers: ProducerStates::default(),
+            snapshot_offset: Offset(0),
+            epochs: Epochs::default(),
+            epochs_unwritten: false,
+            names_unflushed: opened == Opened::AfterCrash,
+        };
+        let mut recovery = Recovery::default();
+        log.open_segments_now(&files, opened, resume, now, &mut recovery)?;
+        log.drop_all_below_start_now(now)?;
+        log.start_offset = resume.start_offset.max(log.segments[0].base());
+        log.end_epochs_now()?;
+        log.remove_stray_snapshots_now(&files)?;
+        let flushed = match opened {
+            Opened::AfterCleanStop => log.end_offset,
+            Opened::AfterCrash => resume.recovery_point,
+        };
+        log.recovery_point = log.recovery_point.min(flushed).min(log.end_offset);
+        Ok((log, recovery))
+    }
+
+    fn open_segments_now(
+        &mut self,
+        files: &Files,
+        opened: Opened,
+        resume: Resume,
+        now: Timestamp,
+        recovery: &mut Recovery,
+    ) -> Result<(), LogError> {
+        let trusted = self.load_segments_now(files, now)?;
+        let from = self.first_doubtful_now(opened, resume)?;
+        for (n, _) in trusted
+            .iter()
+            .enumerate()
+            .take(from)
+            .filter(|(_, trusted)| !**trusted)
+        {
+            self.rebuild_trusted_now(n, recovery)?;
+        }
+        let epochs_known = self.load_epochs_now()?;
+        self.load_producers_now(files, from, epochs_known, now)?;
+        self.recover_now(from, now, recovery)?;
+        if self.segments.is_empty() {
+            let segment = self.create_segment_now(self.end_offset, now);
+            self.segments.push(at(&self.dir, segment)?);
+        }
+        self.release_files();
+        Ok(())
+    }
+
+    /// Opens every segment's files; tells of each whether its indexes can be used.
+    fn load_segments_now(&mut self, files: &Files, now: Timestamp) -> Result<Vec<bool>, LogError> {
+        let mut trusted = Vec::new();
+        for &base in &files.segments {
+            let place = Place {
+                dir: self.dir.clone(),
+                base,
+            };
+            let path = place.path(names::LOG);
+            let (segment, indexes_trusted) = at(&path, Segment::open_now(place, now))?;
+            let is_last = Some(&base) == files.segments.last();
+            if segment.size_bytes() == 0 && !is_last {
+                // A roll failed or died here, and the log went on in the segment before.
+                self.remove_segment_files_now(base)?;
+                continue;
+            }
+            self.segments.push(segment);
+            trusted.push(indexes_trusted);
+        }
+        Ok(trusted)
+    }
+
+    /// The first segment of which every batch must be checked; all of them from there on. Sets the end offset if there
+    /// is none.
+    fn first_doubtful_now(&mut self, opened: Opened, resume: Resume) -> Result<usize, LogError> {
+        let count = self.segments.len();
+        if opened == Opened::AfterCrash {
+            let after = self
+                .segments
+                .partition_point(|segment| segment.base() <= resume.recovery_point);
+            return Ok(after.saturating_sub(1));
+        }
+        // An empty last segment doesn't tell whether it is the log's end or what is left of a roll that failed.
+        let tail_from = self
+            .segments
+            .iter()
+            .rposition(|segment| segment.size_bytes() > 0)
+            .unwrap_or(0);
+        for n in tail_from..count {
+            let segment = &mut self.segments[n];
+            match at(&segment.path(names::LOG), segment.check_tail_now())? {
+                Tail::Whole { next_offset } if n == tail_from || next_offset >= self.end_offset => {
+                    self.end_offset = next_offset;
+                }
+                _ => return Ok(n),
+            }
+        }
+        Ok(count)
+    }
+
+    /// Rebuilds the indexes of a segment that no crash can have torn: there, a bad batch is damage, and stays.
+    fn rebuild_trusted_now(&mut self, n: usize, recovery: &mut Recovery) -> Result<(), LogError> {
+        let segment = &mut self.segments[n];
+        // The new indexes are not on stable storage, whatever the batches are.
+        self.recovery_point = self.recovery_point.min(segment.base());
+        let path = segment.path(names::LOG);
+        let scanned = at(
+            &path,
+            segment.rebuild_now(self.options.index_interval_bytes, |_, _| {}),
+        )?;
+        recovery.segments_scanned += 1;
+        recovery.bytes_scanned += scanned.valid_bytes;
+        match scanned.problem {
+            Some(problem) => Err(LogError::BadBatch {
+                path,
+                position: scanned.valid_bytes,
+                problem,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads the epochs' file; false when there is none to be trusted.
+    fn load_epochs_now(&mut self) -> Result<bool, LogError> {
+        match read_text_now(&self.dir.join(names::LEADER_EPOCHS), checkpoint::decode_epochs) {
+            Ok(entries) => {
+                let known = entries.is_some();
+                self.epochs = Epochs::new(entries.unwrap_or_default());
+                self.epochs_unwritten = !known;
+                Ok(known)
+            }
+            Err(LogError::Malformed { .. }) => {
+                self.epochs_unwritten = true;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Producer states as of the first segment to be checked: the newest good snapshot before it, and the headers
+    /// between.
+    fn load_producers_now(
+        &mut self,
+        files: &Files,
+        doubtful_from: usize,
+        epochs_known: bool,
+        now: Timestamp,
+    ) -> Result<(), LogError> {
+        let until = self
+            .segments
+            .get(doubtful_from)
+            .map_or(self.end_offset, Segment::base);
+        let mut from = self.segments.first().map_or(until, Segment::base);
+        for &offset in files.snapshots.range(..=until).rev() {
+            let path = self.dir.join(names::offset_file(offset, names::SNAPSHOT));
+            let bytes = at(&path, fs::read_whole_now(&path, snapshot::BYTES_MAX))?;
+            if let Ok(states) = snapshot::decode(&bytes) {
+                self.producers = states;
+                self.producers.remove_expired(now, self.options.producer_expiry);
+                from = offset;
+                break;
+            }
+        }
+        self.snapshot_offset = from;
+        let (mut producers, mut epochs) = (
+            std::mem::take(&mut self.producers),
+            std::mem::take(&mut self.epochs),
+        );
+        let replay_from = if epochs_known { from } else { Offset(0) };
+        for (n, segment) in self.segments[..doubtful_from].iter().enumerate() {
+            let end = self.segments.get(n + 1).map_or(self.end_offset, Segment::base);
+            if end <= replay_from {
+                continue;
+            }
+            let replayed = replay_now(segment, replay_from, |header, batch| {
+                epochs.assign(header.leader_epoch, header.base_offset);
+                if header.base_offset >= from {
+                    remember_producer(&mut producers, header, batch, now);
+                }
+            });
+            at(&segment.path(names::LOG), replayed)?;
+        }
+        (self.producers, self.epochs) = (producers, epochs);
+        Ok(())
+    }
+
+    /// Checks every batch from segment `from` on, cuts behind the last valid one, and learns epochs and producers on
+    /// the way.
+    fn recover_now(&mut self, from: usize, now: Timestamp, recovery: &mut Recovery) -> Result<(), LogError> {
+        let mut at_segment = from;
+        while at_segment < self.segments.len() {
+            let segment = &mut self.segments[at_segment];
+            let path = segment.path(names::LOG);
+            if at_segment > 0 && segment.base() < self.end_offset {
+                if segment.size_bytes() > 0 {
+                    return Err(LogError::BadBatch {
+                        path,
+                        position: 0,
+                        problem: BatchProblem::Offsets,
+                    });
+                }
+                // A roll failed here, and the log went on in the segment before.
+                return self.remove_segments_behind_now(at_segment, recovery);
+            }
+            self.recovery_point = self.recovery_point.min(segment.base());
+            let (producers, epochs) = (&mut self.producers, &mut self.epochs);
+            let mut epochs_changed = false;
+            let rebuilt = segment.rebuild_now(self.options.index_interval_bytes, |header, batch| {
+                epochs_changed |= epochs.latest().is_none_or(|latest| latest < header.leader_epoch)
+                    && epochs.assign(header.leader_epoch, header.base_offset);
+                remember_producer(producers, header, batch, now);
+            });
+            let scanned = at(&path, rebuilt)?;
+            self.epochs_unwritten |= epochs_changed;
+            self.end_offset = scanned.next_offset;
+            recovery.segments_scanned += 1;
+            recovery.bytes_scanned += scanned.valid_bytes;
+            at_segment += 1;
+            if let Some(problem) = scanned.problem {
+                let position = scanned.valid_bytes;
+                // No torn write makes a file begin with a batch of an older format: this is data, and not ours to cut.
+                if position == 0 && matches!(problem, BatchProblem::Magic(0 | 1)) {
+                    return Err(LogError::BadBatch {
+                        path,
+                        position,
+                        problem,
+                    });
+                }
+                recovery.bytes_cut += segment.size_bytes() - position;
+                at(&path, segment.cut_now(position))?;
+                self.remove_segments_behind_now(at_segment, recovery)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_segments_behind_now(&mut self, kept: usize, recovery: &mut Recovery) -> Result<(), LogError> {
+        for segment in self.segments.split_off(kept) {
+            recovery.segments_removed += 1;
+            recovery.bytes_cut += segment.size_bytes();
+            self.remove_segment_files_now(segment.base())?;
+        }
+        Ok(())
+    }
+
+    /// A log that ends before its start was deleted up to there, and lost its end in a crash: what it has is deleted
+    /// records.
+    fn drop_all_below_start_now(&mut self, now: Timestamp) -> Result<(), LogError> {
+        if self.end_offset >= self.start_offset {
+            return Ok(());
+        }
+        for segment in std::mem::take(&mut self.segments) {
+            self.remove_segment_files_now(segment.base())?;
+        }
+        self.end_offset = self.start_offset;
+        self.snapshot_offset = self.start_offset;
+        self.producers = ProducerStates::default();
+        self.epochs = Epochs::default();
+        self.epochs_unwritten = true;
+        let segment = self.create_segment_now(self.end_offset, now);
+        self.segments.push(at(&self.dir, segment)?);
+        Ok(())
+    }
+
+    fn end_epochs_now(&mut self) -> Result<(), LogError> {
+        self.epochs_unwritten |= self.epochs.truncate_end(self.end_offset);
+        self.epochs_unwritten |= self.epochs.truncate_start(self.start_offset);
+        let written = self.write_epochs_now();
+        at(&self.dir.join(names::LEADER_EPOCHS), written)
+    }
+
+    /// Keeps one snapshot for each segment, to recover it from, and the newest; none that knows of cut batches.
+    fn remove_stray_snapshots_now(&mut self, files: &Files) -> Result<(), LogError> {
+        let active = self.segments.last().expect("a log has an active segment").base();
+        let bases: BTreeSet<Offset> = self.segments.iter().map(Segment::base).collect();
+        let newest = files.snapshots.range(..=self.end_offset).next_back();
+        for offset in &files.snapshots {
+            let wanted = *offset <= self.end_offset
+                && (bases.contains(offset) || (Some(offset) == newest && *offset > active));
+            if !wanted {
+                let path = self.dir.join(names::offset_file(*offset, names::SNAPSHOT));
+                at(&path, fs::remove_file_now(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a segment's files, the `.log` first: without it the others are orphans, which opening removes.
+    pub(super) fn remove_segment_files_now(&self, base: Offset) -> Result<(), LogError> {
+        let place = Place {
+            dir: self.dir.clone(),
+            base,
+        };
+        for kind in [names::LOG, names::INDEX, names::TIME_INDEX, names::TXN_INDEX] {
+            let path = place.path(kind);
+            match fs::remove_file_now(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => at(&path, removed)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Goes over the headers of a segment from the batch with `from` on; with a control batch comes its body.
+fn replay_now(segment: &Segment, from: Offset, mut visit: impl FnMut(&BatchHeader, &[u8])) -> io::Result<()> {
+    if segment.size_bytes() == 0 {
+        return Ok(());
+    }
+    let source = Source::blocking(segment.file_now()?);
+    let range = segment.range_of_now(from)?;
+    let mut walk = Walk::new(source.clone(), range.from, segment.size_bytes());
+    loop {
+        match ready(walk.next())? {
+            Step::Batch { header, .. } if header.last_offset < from => {}
+            Step::Batch { position, header } => {
+                let control = if header.is_control() { header.size_bytes } else { 0 };
+                visit(&header, &ready(source.read_at(position, control))?);
+            }
+            Step::End => break,
+            Step::Bad { position, problem } => return Err(bad_batch(position, problem)),
+        }
+    }
+    segment.release();
+    Ok(())
+}
+
+/// The files of a partition's directory that are named after offsets.
+struct Files {
+    segments: BTreeSet<Offset>,
+    snapshots: BTreeSet<Offset>,
+}
+
+impl Files {
+    /// Lists them, and removes what a crash left of files on their way in or out.
+    fn find_now(dir: &Path) -> Result<Files, LogError> {
+        let (mut segments, mut snapshots, mut indexes) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for entry in at(dir, fs::read_dir_now(dir))? {
+            let path = dir.join(&entry.name);
+            let file = entry.name.to_str().and_then(names::parse_offset_file);
+            let Some(file) = file.filter(|_| !entry.is_dir) else {
+                continue;
+            };
+            match file.kind {
+                names::LOG => _ = segments.insert(file.offset),
+                names::SNAPSHOT => _ = snapshots.insert(file.offset),
+                names::INDEX | names::TIME_INDEX | names::TXN_INDEX => indexes.push((file.offset, path)),
+                kind if ends_with(kind, names::SWAP) => return Err(LogError::HalfCompacted { path }),
+                kind if ends_with(kind, names::DELETED) || ends_with(kind, names::CLEANED) => {
+                    at(&path, fs::remove_file_now(&path))?;
+                }
+                _ => {}
+            }
+        }
+        for (_, path) in indexes.iter().filter(|(base, _)| !segments.contains(base)) {
+            at(path, fs::remove_file_now(path))?;
+        }
+        Ok(Files { segments, snapshots })
+    }
+}
+
+/// Whether a file's kind is `log.deleted` or the like, of a kind that is the log's own: snapshots of the metadata log
+/// end in `.checkpoint.deleted` and are not ours to touch.
+fn ends_with(kind: &str, state: &str) -> bool {
+    kind.split_once('.').is_some_and(|(inner, outer)| {
+        let own = [
+            names::LOG,
+            names::INDEX,
+            names::TIME_INDEX,
+            names::TXN_INDEX,
+            names::SNAPSHOT,
+        ];
+        outer == state && own.contains(&inner)
+    })
+}

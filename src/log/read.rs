@@ -1,0 +1,250 @@
+//! Reading batches by offset.
+
+use std::fmt;
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::base::Offset;
+use crate::io::fs::File;
+use crate::log::Log;
+use crate::log::header::BatchHeader;
+use crate::log::segment::{Range, Segment};
+use crate::log::walk::{Source, Walk, bad_batch, ready};
+
+/// A read takes the batches between an index entry and its target along rather than look for the target first, if
+/// they are no more than this: several index intervals.
+const LEAD_BYTES_MAX: u64 = 64 << 10;
+
+/// How much to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// At most so many bytes.
+    pub bytes_max: usize,
+    /// No batch that ends at or behind this offset: the high watermark, or the last stable offset.
+    pub upper: Offset,
+    /// The first batch comes even if it alone is larger than `bytes_max`, so that a consumer is never stuck.
+    pub at_least_one: bool,
+}
+
+/// Why nothing can be read.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The log has no such offset and won't get it next: OFFSET_OUT_OF_RANGE.
+    OutOfRange {
+        /// The first offset that it has.
+        start: Offset,
+        /// The next record's.
+        end: Offset,
+    },
+    /// The disk failed: KAFKA_STORAGE_ERROR.
+    Disk(io::Error),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::OutOfRange { start, end } => write!(f, "the log has offsets {start} to {end}"),
+            ReadError::Disk(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> ReadError {
+        ReadError::Disk(error)
+    }
+}
+
+/// What to read where, without a borrow of the log: appends, rolls and deletions meanwhile don't change the answer.
+#[derive(Debug)]
+pub struct ReadPlan {
+    offset: Offset,
+    limits: ReadLimits,
+    pieces: Vec<Piece>,
+}
+
+/// A part of one segment's file.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub file: File,
+    /// The batch that is looked for begins in it.
+    pub range: Range,
+    /// The segment's end when the plan was made.
+    pub end: u64,
+}
+
+impl Log {
+    /// A plan for the batches from the one that holds `offset` on (or the next, where compaction took that), all of
+    /// one segment. At the log's end it reads nothing. Finding the place blocks for a few reads of an index.
+    pub fn read(&self, offset: Offset, limits: ReadLimits) -> Result<ReadPlan, ReadError> {
+        if offset < self.start_offset || offset > self.end_offset {
+            return Err(ReadError::OutOfRange {
+                start: self.start_offset,
+                end: self.end_offset,
+            });
+        }
+        let mut pieces = Vec::new();
+        if offset < self.end_offset.min(limits.upper) {
+            let floor = self.segment_of(offset);
+            // Where compaction emptied the end of a segment, the next one that isn't empty has the next batch.
+            let next = (floor + 1..self.segments.len()).find(|&n| self.segments[n].size_bytes() > 0);
+            for n in [Some(floor), next].into_iter().flatten() {
+                pieces.push(self.piece_now(n, offset)?);
+            }
+        }
+        Ok(ReadPlan {
+            offset,
+            limits,
+            pieces,
+        })
+    }
+
+    /// The segment that holds `offset`, if any does.
+    pub(super) fn segment_of(&self, offset: Offset) -> usize {
+        self.segments
+            .partition_point(|segment| segment.base() <= offset)
+            .saturating_sub(1)
+    }
+
+    pub(super) fn piece_now(&self, n: usize, offset: Offset) -> io::Result<Piece> {
+        let segment = &self.segments[n];
+        let range = segment.range_of_now(offset)?;
+        let piece = Piece {
+            file: segment.file_now()?,
+            range,
+            end: segment.size_bytes(),
+        };
+        self.close_other_sealed(n);
+        Ok(piece)
+    }
+
+    /// Of the sealed segments only the one that was read last stays open.
+    fn close_other_sealed(&self, n: usize) {
+        let sealed = self.segments.len() - 1;
+        if n == sealed {
+            return;
+        }
+        let others = self.segments[..sealed]
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != n);
+        others.for_each(|(_, segment)| Segment::release(segment));
+    }
+}
+
+impl ReadPlan {
+    /// Whether there is nothing to read, and so nothing to wait for.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Reads. The bytes are whole batches. `InvalidData` when the file has something else where batches were.
+    pub async fn run(self) -> io::Result<Bytes> {
+        self.run_from(Source::awaiting).await
+    }
+
+    /// The same, blocking: for start-up.
+    pub fn run_now(self) -> io::Result<Bytes> {
+        ready(self.run_from(Source::blocking))
+    }
+
+    async fn run_from(self, source: impl Fn(File) -> Source) -> io::Result<Bytes> {
+        for piece in self.pieces {
+            let reader = Reader {
+                source: source(piece.file),
+                end: piece.end,
+                limits: self.limits,
+            };
+            if let Some(found) = reader.find(self.offset, piece.range).await? {
+                return reader.batches(found).await;
+            }
+        }
+        Ok(Bytes::new())
+    }
+}
+
+struct Reader {
+    source: Source,
+    end: u64,
+    limits: ReadLimits,
+}
+
+/// The first batch to return, and what has been read from it on.
+struct Found {
+    position: u64,
+    header: BatchHeader,
+    bytes: BytesMut,
+}
+
+impl Reader {
+    /// The first batch that ends at or behind `offset`.
+    async fn find(&self, offset: Offset, range: Range) -> io::Result<Option<Found>> {
+        let lead = range.to - range.from;
+        if lead > LEAD_BYTES_MAX {
+            return self.search(offset, range.from).await;
+        }
+        let wanted = (lead as usize)
+            .saturating_add(self.limits.bytes_max)
+            .min((self.end - range.from) as usize);
+        let mut bytes = self.source.read_at(range.from, wanted).await?;
+        let mut at = 0;
+        while let Ok(header) = BatchHeader::parse(&bytes[at.min(bytes.len())..]) {
+            if header.last_offset >= offset {
+                let position = range.from + at as u64;
+                return Ok(Some(Found {
+                    position,
+                    header,
+                    bytes: bytes.split_off(at),
+                }));
+            }
+            at += header.size_bytes;
+        }
+        // The file's end, a batch that is not in the buffer, or something bad: the walk tells.
+        self.search(offset, range.from + at as u64).await
+    }
+
+    async fn search(&self, offset: Offset, from: u64) -> io::Result<Option<Found>> {
+        let mut walk = Walk::new(self.source.clone(), from, self.end);
+        let found = walk.find(|header| header.last_offset >= offset).await?;
+        Ok(found.map(|(position, header)| Found {
+            position,
+            header,
+            bytes: BytesMut::new(),
+        }))
+    }
+
+    /// Whole batches within the limits.
+    async fn batches(&self, found: Found) -> io::Result<Bytes> {
+        let Found {
+            position,
+            header,
+            mut bytes,
+        } = found;
+        let limit = match self.limits.at_least_one {
+            true => self.limits.bytes_max.max(header.size_bytes),
+            false => self.limits.bytes_max,
+        };
+        let wanted = limit.min((self.end - position) as usize);
+        if bytes.len() < wanted {
+            bytes = self.source.read_at(position, wanted).await?;
+        }
+        bytes.truncate(wanted);
+        let mut whole = 0;
+        while whole < bytes.len() {
+            let header = match BatchHeader::parse(&bytes[whole..]) {
+                Ok(header) => header,
+                Err(crate::log::header::BatchProblem::Torn) => break,
+                Err(problem) => return Err(bad_batch(position + whole as u64, problem)),
+            };
+            if header.last_offset >= self.limits.upper || header.size_bytes > bytes.len() - whole {
+                break;
+            }
+            whole += header.size_bytes;
+        }
+        bytes.truncate(whole);
+        Ok(bytes.freeze())
+    }
+}

@@ -1,0 +1,410 @@
+//! One segment of a log: a `.log` file of batches with its two indexes (Kafka's `LogSegment`).
+//!
+//! The last segment of a log is active and grows; the others are sealed and only read. A segment opens its files when
+//! it needs them.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+
+use crate::base::{Offset, Timestamp};
+use crate::io::fs::{File, OpenOptions};
+use crate::log::header::{BatchHeader, HEADER_BYTES};
+use crate::log::index::{Entry, Index, OffsetEntry, Place, TimeEntry};
+use crate::log::walk::{Scanned, Source, Step, Walk, check_batch_now, ready, scan_now};
+use crate::log::{LogOptions, names};
+
+/// An index entry's position is an `i32`.
+const POSITION_MAX: u64 = i32::MAX as u64;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Segment {
+    place: Place,
+    file: RefCell<Option<File>>,
+    size_bytes: u64,
+    offsets: Index<OffsetEntry>,
+    times: Index<TimeEntry>,
+    bytes_since_entry: u64,
+    max: Option<MaxTimestamp>,
+    /// The first batch's largest timestamp, once it was needed: what a roll by time counts from.
+    first_timestamp: Cell<Option<Timestamp>>,
+    created: Timestamp,
+    /// A failed append left bytes behind `size_bytes` in the file that could not be cut off yet.
+    has_leftover: bool,
+}
+
+/// The largest timestamp of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxTimestamp {
+    /// That timestamp, from 0.
+    pub timestamp: Timestamp,
+    /// The last offset of the first batch that has it.
+    pub batch_end: Offset,
+}
+
+/// What a segment's tail looks like after a clean stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// The file ends behind a valid batch.
+    Whole {
+        /// The offset behind it; the segment's base offset if it is empty.
+        next_offset: Offset,
+    },
+    /// It doesn't: the stop was not as clean as it looked.
+    Doubtful,
+}
+
+/// Where a lookup by offset begins to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The start of a batch at or before the one that is looked for.
+    pub from: u64,
+    /// The start of a batch at or behind it; the segment's end if the index knows none.
+    pub to: u64,
+}
+
+impl Segment {
+    /// A new, empty one: its three files, empty, whatever was there.
+    pub fn create_now(place: Place, now: Timestamp) -> io::Result<Segment> {
+        let options = OpenOptions {
+            truncate: true,
+            ..OpenOptions::read_write_create()
+        };
+        let file = File::open_now(&place.path(names::LOG), options)?;
+        Ok(Segment {
+            offsets: Index::create_now(&place)?,
+            times: Index::create_now(&place)?,
+            place,
+            file: RefCell::new(Some(file)),
+            size_bytes: 0,
+            bytes_since_entry: 0,
+            max: None,
+            first_timestamp: Cell::new(None),
+            created: now,
+            has_leftover: false,
+        })
+    }
+
+    /// The segment as its files are. Indexes that can't be its own are emptied, and `false` says that they must be
+    /// [rebuilt](Self::rebuild_now).
+    pub fn open_now(place: Place, now: Timestamp) -> io::Result<(Segment, bool)> {
+        let file = File::open_now(&place.path(names::LOG), OpenOptions::read_write())?;
+        let size_bytes = file.len_now()?;
+        let opened = open_indexes_now(&place, size_bytes)?;
+        let trusted = opened.is_some();
+        let (offsets, times) = match opened {
+            Some(indexes) => indexes,
+            None => (Index::create_now(&place)?, Index::create_now(&place)?),
+        };
+        let max = times.last().map(|entry| MaxTimestamp {
+            timestamp: entry.timestamp,
+            batch_end: Offset(place.base.0 + i64::from(entry.relative_offset)),
+        });
+        let last_indexed = offsets.last().map_or(0, |entry| entry.position as u64);
+        let segment = Segment {
+            place,
+            file: RefCell::new(None),
+            size_bytes,
+            offsets,
+            times,
+            bytes_since_entry: size_bytes - last_indexed,
+            max,
+            first_timestamp: Cell::new(None),
+            created: now,
+            has_leftover: false,
+        };
+        Ok((segment, trusted))
+    }
+
+    /// The offset that its files are named after: no record of it has a smaller one.
+    pub fn base(&self) -> Offset {
+        self.place.base
+    }
+
+    /// The bytes of its batches.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// The path of one of its files.
+    pub fn path(&self, kind: &str) -> std::path::PathBuf {
+        self.place.path(kind)
+    }
+
+    /// The largest timestamp of its records; `None` if none has one.
+    pub fn max_timestamp(&self) -> Option<MaxTimestamp> {
+        self.max
+    }
+
+    /// Whether a batch must go to a new segment (`LogSegment.shouldRoll`).
+    pub fn must_roll(&self, batch: &BatchHeader, options: &LogOptions, now: Timestamp) -> bool {
+        let bytes_max = u64::from(options.segment_bytes).min(POSITION_MAX);
+        let full = self.size_bytes + batch.size_bytes as u64 > bytes_max;
+        let entries = |bytes: usize| options.index_bytes_max as usize / bytes;
+        full || self.offsets.len() >= entries(OffsetEntry::BYTES)
+            // The last slot is for the entry that sealing adds.
+            || self.times.len() + 1 >= entries(TimeEntry::BYTES)
+            || batch.last_offset.0 - self.base().0 > i64::from(i32::MAX)
+            || (self.size_bytes > 0 && self.age_ms(batch, now) > options.segment_ms)
+    }
+
+    /// How long the segment has been filled when `batch` comes, in the records' time, or by the clock if the first
+    /// has none.
+    fn age_ms(&self, batch: &BatchHeader, now: Timestamp) -> i64 {
+        let first = self.first_timestamp.get().unwrap_or_else(|| {
+            // A first batch that can't be read has no timestamp that could be used.
+            let read = self.read_first_timestamp_now().unwrap_or(Timestamp::NONE);
+            self.first_timestamp.set(Some(read));
+            read
+        });
+        if first.0 >= 0 {
+            return batch.max_timestamp.0.saturating_sub(first.0);
+        }
+        now.0.saturating_sub(self.created.0)
+    }
+
+    fn read_first_timestamp_now(&self) -> io::Result<Timestamp> {
+        let mut bytes = [0; HEADER_BYTES];
+        let read = self.file_now()?.read_at_now(0, &mut bytes)?;
+        let header = BatchHeader::parse(&bytes[..read]);
+        Ok(header.map_or(Timestamp::NONE, |header| header.max_timestamp))
+    }
+
+    /// Writes a batch to the page cache, behind the last one. After an error the segment is as before, in the file
+    /// too; a file that couldn't be cut back is tried again before the next append.
+    pub fn append_now(&mut self, header: &BatchHeader, batch: &[u8], options: &LogOptions) -> io::Result<()> {
+        self.cut_leftover_now()?;
+        let file = self.file_now()?;
+        if let Err(error) = file.write_at_now(self.size_bytes, &[batch]) {
+            self.has_leftover = true;
+            // What matters to the caller is why the write failed.
+            let _ = self.cut_leftover_now();
+            return Err(error);
+        }
+        self.note(self.size_bytes, header, options.index_interval_bytes);
+        self.size_bytes += batch.len() as u64;
+        Ok(())
+    }
+
+    fn cut_leftover_now(&mut self) -> io::Result<()> {
+        if self.has_leftover {
+            self.file_now()?.set_len_now(self.size_bytes)?;
+            self.has_leftover = false;
+        }
+        Ok(())
+    }
+
+    /// Accounts for a batch that lies at `position`: an entry in either index every so many bytes.
+    fn note(&mut self, position: u64, header: &BatchHeader, index_interval_bytes: u32) {
+        if position == 0 {
+            self.first_timestamp.set(Some(header.max_timestamp));
+        }
+        if header.max_timestamp > self.max.map_or(Timestamp::NONE, |max| max.timestamp) {
+            self.max = Some(MaxTimestamp {
+                timestamp: header.max_timestamp,
+                batch_end: header.last_offset,
+            });
+        }
+        if self.bytes_since_entry > u64::from(index_interval_bytes) {
+            let relative_offset = self.relative(header.last_offset);
+            self.offsets.append(
+                &self.place,
+                OffsetEntry {
+                    relative_offset,
+                    position: position as i32,
+                },
+            );
+            self.note_time();
+            self.bytes_since_entry = 0;
+        }
+        self.bytes_since_entry += header.size_bytes as u64;
+    }
+
+    /// Tells the time index of the largest timestamp, if it doesn't know.
+    fn note_time(&mut self) {
+        let Some(max) = self.max else { return };
+        if self
+            .times
+            .last()
+            .is_none_or(|last| last.timestamp < max.timestamp)
+        {
+            let relative_offset = self.relative(max.batch_end);
+            self.times.append(
+                &self.place,
+                TimeEntry {
+                    timestamp: max.timestamp,
+                    relative_offset,
+                },
+            );
+        }
+    }
+
+    fn relative(&self, offset: Offset) -> i32 {
+        i32::try_from(offset.0 - self.base().0).expect("must_roll keeps offsets in range")
+    }
+
+    /// Brings the index files up to date, with the time entry that a sealed segment ends with; says whether there was
+    /// anything to write. Harmless if appends follow all the same.
+    pub fn seal_now(&mut self) -> io::Result<bool> {
+        self.cut_leftover_now()?;
+        self.note_time();
+        let offsets = self.offsets.write_now(&self.place)?;
+        Ok(self.times.write_now(&self.place)? || offsets)
+    }
+
+    /// Checks every batch and builds both indexes anew, over the valid ones. `visit` is as [`scan_now`] has it.
+    /// The `.log` file stays as it is: the caller [cuts](Self::cut_now) it, or gives up.
+    pub fn rebuild_now(
+        &mut self,
+        index_interval_bytes: u32,
+        mut visit: impl FnMut(&BatchHeader, &[u8]),
+    ) -> io::Result<Scanned> {
+        let file = self.file_now()?;
+        self.offsets = Index::create_now(&self.place)?;
+        self.times = Index::create_now(&self.place)?;
+        self.bytes_since_entry = 0;
+        self.max = None;
+        let scanned = scan_now(
+            &file,
+            self.size_bytes,
+            self.base(),
+            |position, header, control| {
+                self.note(position, header, index_interval_bytes);
+                visit(header, control);
+            },
+        )?;
+        self.seal_now()?;
+        self.release();
+        Ok(scanned)
+    }
+
+    /// Cuts the file behind its first `bytes`; the indexes know nothing behind them.
+    pub fn cut_now(&mut self, bytes: u64) -> io::Result<()> {
+        if bytes < self.size_bytes {
+            self.file_now()?.set_len_now(bytes)?;
+            self.size_bytes = bytes;
+        }
+        Ok(())
+    }
+
+    /// Looks at the end of a segment that was closed cleanly: from the last indexed batch on, headers must chain up to
+    /// the file's end, and the last batch's CRC must match.
+    pub fn check_tail_now(&mut self) -> io::Result<Tail> {
+        let from = self.offsets.last().map_or(0, |entry| entry.position as u64);
+        let mut walk = Walk::new(Source::blocking(self.file_now()?), from, self.size_bytes);
+        let mut last = None;
+        loop {
+            match ready(walk.next())? {
+                Step::Batch { position, header } => {
+                    if last
+                        .is_some_and(|(_, last): (u64, BatchHeader)| header.base_offset <= last.last_offset)
+                    {
+                        return Ok(Tail::Doubtful);
+                    }
+                    if header.max_timestamp > self.max.map_or(Timestamp::NONE, |max| max.timestamp) {
+                        let batch_end = header.last_offset;
+                        self.max = Some(MaxTimestamp {
+                            timestamp: header.max_timestamp,
+                            batch_end,
+                        });
+                    }
+                    last = Some((position, header));
+                }
+                Step::End => break,
+                Step::Bad { .. } => return Ok(Tail::Doubtful),
+            }
+        }
+        let Some((position, header)) = last else {
+            return Ok(Tail::Whole {
+                next_offset: self.base(),
+            });
+        };
+        let valid = header.base_offset >= self.base()
+            && check_batch_now(&self.file_now()?, self.size_bytes, position, self.base())?.is_ok();
+        self.release();
+        Ok(if valid {
+            Tail::Whole {
+                next_offset: header.next_offset(),
+            }
+        } else {
+            Tail::Doubtful
+        })
+    }
+
+    /// Where to look for the batch that ends at or behind `offset`.
+    pub fn range_of_now(&self, offset: Offset) -> io::Result<Range> {
+        let relative = offset.0 - self.base().0;
+        let floor = self.offsets.floor_now(&self.place, relative)?;
+        let entry = |n| self.offsets.entry_now(&self.place, n);
+        let from = match floor {
+            Some(n) => entry(n)?.position as u64,
+            None => 0,
+        };
+        let above = floor.map_or(0, |n| n + 1);
+        let to = if above < self.offsets.len() {
+            entry(above)?.position as u64
+        } else {
+            self.size_bytes
+        };
+        // Positions of a damaged index could lie anywhere.
+        let to = to.min(self.size_bytes);
+        Ok(Range {
+            from: from.min(to),
+            to,
+        })
+    }
+
+    /// An offset that every record of a timestamp of at least `timestamp` is behind, or the segment's first.
+    pub fn floor_of_timestamp_now(&self, timestamp: Timestamp) -> io::Result<Offset> {
+        let Some(n) = self.times.floor_now(&self.place, timestamp.0)? else {
+            return Ok(self.base());
+        };
+        let entry = self.times.entry_now(&self.place, n)?;
+        Ok(Offset(self.base().0 + i64::from(entry.relative_offset)))
+    }
+
+    /// The open `.log` file.
+    pub fn file_now(&self) -> io::Result<File> {
+        if let Some(file) = &*self.file.borrow() {
+            return Ok(file.clone());
+        }
+        let file = File::open_now(&self.path(names::LOG), OpenOptions::read_write())?;
+        self.file.replace(Some(file.clone()));
+        Ok(file)
+    }
+
+    /// Closes its files; the next use opens them again. Reads under way keep theirs.
+    pub fn release(&self) {
+        self.file.take();
+        self.offsets.release();
+        self.times.release();
+    }
+}
+
+/// Both indexes, if they can belong to a log of `log_bytes`.
+#[allow(clippy::type_complexity)]
+fn open_indexes_now(
+    place: &Place,
+    log_bytes: u64,
+) -> io::Result<Option<(Index<OffsetEntry>, Index<TimeEntry>)>> {
+    let doubtful = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+        )
+    };
+    let offsets = match Index::<OffsetEntry>::open_now(place) {
+        Err(error) if doubtful(&error) => return Ok(None),
+        opened => opened?,
+    };
+    let times = match Index::<TimeEntry>::open_now(place) {
+        Err(error) if doubtful(&error) => return Ok(None),
+        opened => opened?,
+    };
+    let inside = |entry: OffsetEntry| {
+        entry.relative_offset >= 0 && u64::try_from(entry.position).is_ok_and(|position| position < log_bytes)
+    };
+    let ordered = |entry: TimeEntry| entry.relative_offset >= 0 && entry.timestamp.0 >= 0;
+    let sane = offsets.last().is_none_or(inside) && times.last().is_none_or(ordered);
+    Ok(sane.then_some((offsets, times)))
+}

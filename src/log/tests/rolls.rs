@@ -1,0 +1,104 @@
+//! When a log begins a new segment.
+
+use super::*;
+
+fn bases(log: &Log) -> Vec<i64> {
+    log.segments.iter().map(|segment| segment.base().0).collect()
+}
+
+#[test]
+fn by_bytes_before_a_batch_would_make_a_segment_too_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = batch(0, &[(5, "x")]).len() as u32;
+    let options = LogOptions {
+        segment_bytes: 2 * one,
+        ..LogOptions::default()
+    };
+    let (mut log, _) = open(dir.path(), options, Opened::AfterCleanStop);
+    let rolled: Vec<bool> = (0..5)
+        .map(|n| log.append(&batch(n, &[(5, "x")]), NOW).unwrap().rolled)
+        .collect();
+    assert_eq!(rolled, [false, false, true, false, true]);
+    assert_eq!(bases(&log), [0, 2, 4]);
+    let too_large = log.append(&batch(5, &[(5, &"x".repeat(one as usize))]), NOW);
+    assert!(matches!(too_large, Err(AppendError::LargerThanSegment { .. })));
+    assert_eq!(log.end_offset(), Offset(5));
+}
+
+#[test]
+fn by_the_records_time_or_by_the_clock_if_they_have_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions {
+        segment_ms: 100,
+        ..LogOptions::default()
+    };
+    let (mut log, _) = open(dir.path(), options, Opened::AfterCleanStop);
+    for (n, timestamp) in [1000, 1100, 900, 1101, 1300, -1].into_iter().enumerate() {
+        log.append(&batch(n as i64, &[(timestamp, "x")]), NOW).unwrap();
+    }
+    assert_eq!(bases(&log), [0, 3, 4]);
+    let later = |ms| Timestamp(NOW.0 + ms);
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions {
+        segment_ms: 100,
+        ..LogOptions::default()
+    };
+    let (mut log, _) = open(dir.path(), options, Opened::AfterCleanStop);
+    for (n, ms) in [50, 100, 101, 150].into_iter().enumerate() {
+        log.append(&batch(n as i64, &[(-1, "x")]), later(ms)).unwrap();
+    }
+    assert_eq!(bases(&log), [0, 2]);
+}
+
+#[test]
+fn when_an_index_is_full_or_an_offset_would_not_fit_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions {
+        index_interval_bytes: 0,
+        index_bytes_max: 48,
+        ..LogOptions::default()
+    };
+    let (mut log, _) = open(dir.path(), options, Opened::AfterCleanStop);
+    for n in 0..10 {
+        log.append(&batch(n, &[(n, "x")]), NOW).unwrap();
+    }
+    // 48 bytes are four time entries, one of which is for sealing; the first batch has none.
+    assert_eq!(bases(&log), [0, 4, 8]);
+    let far = 8 + i64::from(i32::MAX);
+    log.append(&batch(far, &[(20, "x")]), NOW).unwrap();
+    log.append(&batch(far + 1, &[(20, "x")]), NOW).unwrap();
+    assert_eq!(bases(&log), [0, 4, 8, far + 1]);
+    close(log);
+    let (log, recovery) = open(dir.path(), LogOptions::default(), Opened::AfterCrash);
+    assert_eq!((recovery.bytes_cut, log.end_offset()), (0, Offset(far + 2)));
+}
+
+#[test]
+fn with_a_snapshot_to_recover_the_producers_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions {
+        segment_bytes: 200,
+        ..LogOptions::default()
+    };
+    let (mut log, _) = open(dir.path(), options.clone(), Opened::AfterCleanStop);
+    for n in 0..9 {
+        let producer = Producer {
+            id: 7,
+            epoch: 1,
+            sequence: n as i32,
+        };
+        log.append(&batch_of(n, 0, producer, &[(5, "x")]), NOW).unwrap();
+    }
+    let active = log.active().base();
+    assert!(active > Offset(2));
+    drop(log);
+    // The crash recovers from the snapshot alone what lies before the recovery point.
+    let resume = Resume {
+        recovery_point: active,
+        ..Resume::default()
+    };
+    let (log, recovery) = Log::open_now(dir.path(), options, Opened::AfterCrash, resume, NOW).unwrap();
+    assert_eq!(recovery.segments_scanned, 1);
+    let state = log.producers().get(ProducerId(7)).unwrap();
+    assert_eq!(state.batches().last().unwrap().last_sequence, 8);
+}
