@@ -1,0 +1,151 @@
+//! SIGKILL at any moment: nothing acknowledged is lost, nothing torn is served, no producer id comes twice.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::client::{create_topic, number, partition, read_all, send, values};
+use crate::harness::Broker;
+use crate::raw::Connection;
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_each_kill() {
+    let mut broker = Broker::start();
+    create_topic(&broker, "survives", 2).await;
+    let mut sent = Vec::new();
+    for round in 0..8 {
+        let values: Vec<Vec<u8>> = (0..50).map(|n| number(round * 50 + n)).collect();
+        for index in 0..2 {
+            let offsets = send(&partition(&broker, "survives", index).await, values.clone()).await;
+            assert_eq!(offsets[0], sent.len() as i64, "goes on where it ended");
+        }
+        sent.extend(values);
+        broker.kill_and_start_again();
+    }
+    for index in 0..2 {
+        assert_eq!(values(&read_all(&broker, "survives", index).await), sent);
+    }
+}
+
+#[tokio::test]
+async fn topics_created_and_deleted_stay_so_after_a_kill() {
+    let mut broker = Broker::start();
+    for round in 0..5 {
+        create_topic(&broker, &format!("stays-{round}"), 1).await;
+        create_topic(&broker, "goes", 1).await;
+        let controller = crate::client::connect(&broker).await.controller_client().unwrap();
+        controller.delete_topic("goes", 10_000).await.unwrap();
+        broker.kill_and_start_again();
+        let topics = crate::client::connect(&broker).await.list_topics().await.unwrap();
+        let names: BTreeSet<String> = topics.into_iter().map(|t| t.name).collect();
+        assert_eq!(names, (0..=round).map(|r| format!("stays-{r}")).collect());
+    }
+}
+
+#[tokio::test]
+async fn half_a_batch_at_the_tail_is_cut() {
+    let tear = |log: &[u8], _: usize| [log, &log[..40]].concat();
+    torn_tail_is_cut(tear, 10).await;
+}
+
+#[tokio::test]
+async fn garbage_at_the_tail_is_cut() {
+    let tear = |log: &[u8], _: usize| [log, &[0xa5; 4_096]].concat();
+    torn_tail_is_cut(tear, 10).await;
+}
+
+#[tokio::test]
+async fn zeros_at_the_tail_are_cut() {
+    let tear = |log: &[u8], _: usize| [log, &[0; 4_096]].concat();
+    torn_tail_is_cut(tear, 10).await;
+}
+
+#[tokio::test]
+async fn a_last_batch_that_lost_its_end_is_cut() {
+    let tear = |log: &[u8], _: usize| log[..log.len() - 3].to_vec();
+    torn_tail_is_cut(tear, 9).await;
+}
+
+#[tokio::test]
+async fn a_last_batch_with_a_wrong_crc_is_cut() {
+    let tear = |log: &[u8], batch: usize| {
+        let mut log = log.to_vec();
+        let end = log.len();
+        log[end - batch / 4] ^= 1;
+        log
+    };
+    torn_tail_is_cut(tear, 9).await;
+}
+
+/// Ten batches of one size, a kill, the tear, a start: `left` records must be there, and the log goes on behind them.
+async fn torn_tail_is_cut(tear: impl Fn(&[u8], usize) -> Vec<u8>, left: usize) {
+    let mut broker = Broker::start();
+    create_topic(&broker, "torn", 1).await;
+    let sent: Vec<Vec<u8>> = (0..10).map(|n| vec![n; 500]).collect();
+    send(&partition(&broker, "torn", 0).await, sent.clone()).await;
+    broker.kill();
+
+    let path = newest_segment(&broker, "torn-0");
+    let log = fs::read(&path).unwrap();
+    assert_eq!(
+        log.len() % 10,
+        0,
+        "ten batches of one size and nothing behind them"
+    );
+    let torn = tear(&log, log.len() / 10);
+    OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .open(&path)
+        .unwrap()
+        .write_all(&torn)
+        .unwrap();
+
+    broker.start_again();
+    assert_eq!(values(&read_all(&broker, "torn", 0).await), sent[..left]);
+    let offsets = send(&partition(&broker, "torn", 0).await, [b"after".to_vec()]).await;
+    assert_eq!(offsets, [left as i64]);
+
+    // The cut itself must last: once more by kill, once by a clean stop.
+    broker.kill_and_start_again();
+    assert!(broker.stop().success());
+    broker.start_again();
+    let mut expected = sent[..left].to_vec();
+    expected.push(b"after".to_vec());
+    assert_eq!(values(&read_all(&broker, "torn", 0).await), expected);
+}
+
+fn newest_segment(broker: &Broker, partition: &str) -> PathBuf {
+    let folder = broker.data().join(partition);
+    let mut segments: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "log"))
+        .collect();
+    segments.sort();
+    segments.pop().expect("a segment")
+}
+
+#[test]
+fn producer_ids_never_come_twice() {
+    let mut broker = Broker::start();
+    let mut seen = BTreeSet::new();
+    for round in 0..20 {
+        // Several connections may meet several cores, each with a block of its own.
+        for _ in 0..4 {
+            let mut connection = Connection::open(&broker);
+            for _ in 0..(1 + round * 20) {
+                let id = connection.init_producer_id();
+                assert!(id >= 0, "{id}");
+                assert!(seen.insert(id), "producer id {id} came twice, round {round}");
+            }
+        }
+        if round % 5 == 4 {
+            assert!(broker.stop().success());
+            broker.start_again();
+        } else {
+            broker.kill_and_start_again();
+        }
+    }
+}

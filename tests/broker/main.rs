@@ -1,0 +1,18 @@
+//! The real binary: started, talked to, killed and started again.
+//!
+//! `RINGLOG_BIN` names the binary to run; without it, it is the one that Cargo built beside these tests.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "these tests stand outside the broker: they wait for real processes in real time"
+)]
+
+mod cli;
+mod client;
+mod feed;
+mod harness;
+mod kill;
+mod producers;
+mod raw;
+mod rust_client;
+mod smoke;
