@@ -2,6 +2,8 @@
 //!
 //! Read from the source's text, comments and strings taken out, so that code behind any `cfg` is judged too.
 
+#![allow(clippy::disallowed_methods, reason = "reads the source tree")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,6 @@
 //! `ringlog serve`: reads the settings and starts the broker.
 
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,6 +8,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::config::{CONFIG_FILE_BYTES_MAX, Config};
+use crate::io;
 
 /// Run a broker
 #[derive(Clone, Debug, Default, Args)]
@@ -54,19 +54,15 @@ fn read_config(args: &ServeArgs) -> Result<Config, Failure> {
 
 fn read_file(path: &Path) -> Result<String, Failure> {
     let failed = |reason: String| Failure::Usage(format!("--config {}: {reason}", path.display()));
-    let file = File::open(path).map_err(|e| failed(e.to_string()))?;
-    let mut text = String::new();
-    let read = file
-        .take(CONFIG_FILE_BYTES_MAX as u64 + 1)
-        .read_to_string(&mut text);
-    read.map_err(|e| failed(e.to_string()))?;
-    match text.len() > CONFIG_FILE_BYTES_MAX {
-        true => Err(failed(format!("longer than {CONFIG_FILE_BYTES_MAX} bytes"))),
-        false => Ok(text),
-    }
+    let bytes = io::fs::read_whole_now(path, CONFIG_FILE_BYTES_MAX).map_err(|e| match e.kind() {
+        ErrorKind::FileTooLarge => failed(format!("longer than {CONFIG_FILE_BYTES_MAX} bytes")),
+        _ => failed(e.to_string()),
+    })?;
+    String::from_utf8(bytes).map_err(|_| failed("not UTF-8 text".to_owned()))
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test writes its own files")]
 mod tests {
     use super::*;
 

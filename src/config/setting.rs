@@ -436,7 +436,6 @@ pub(super) mod row {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::table::topic_setting;
 
     #[test]

@@ -164,6 +164,7 @@ fn decode(text: &str) -> Result<Vec<(usize, &str)>, Malformed> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test reads its fixtures as it likes")]
 mod tests {
     use super::*;
     use proptest::prelude::*;
