@@ -32,11 +32,11 @@ pub fn apis(messages: &[Message]) -> String {
             .unstable
             .map_or(message.versions.to, |unstable| unstable - 1);
         let serves = |listener: &str| message.listeners.iter().any(|told| told == listener);
-        let flexible_from = message.flexible_from.unwrap_or(i16::MAX);
+        let flexible_from = message.flexible_from;
         writeln!(
             out,
             "    ApiSchema {{ key: ApiKey({key}), name: \"{name}\", versions: {from}..={to}, on_broker: {}, \
-             on_controller: {}, flexible_from: {flexible_from} }},",
+             on_controller: {}, flexible_from: {flexible_from:?} }},",
             serves("broker"),
             serves("controller"),
         )

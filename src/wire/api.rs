@@ -20,8 +20,8 @@ pub struct ApiSchema {
     pub on_broker: bool,
     /// Whether Kafka's controller listeners serve it.
     pub on_controller: bool,
-    /// The first version with compact lengths and tagged fields (KIP-482); beyond all versions when none has.
-    flexible_from: i16,
+    /// The first version with compact lengths and tagged fields (KIP-482).
+    flexible_from: Option<i16>,
 }
 
 include!(concat!(env!("OUT_DIR"), "/api.rs"));
@@ -55,7 +55,9 @@ impl fmt::Display for ApiKey {
 /// Whether `version` of the API has compact lengths and tagged fields (KIP-482). Defined beyond the versions
 /// that exist, so that the header of a request from a newer client can be read. `None` for an unknown API.
 pub fn is_flexible(key: impl Into<ApiKey>, version: i16) -> Option<bool> {
-    key.into().schema().map(|api| version >= api.flexible_from)
+    key.into()
+        .schema()
+        .map(|api| api.flexible_from.is_some_and(|from| version >= from))
 }
 
 /// The version of the header before a request's body; `None` for an unknown API.

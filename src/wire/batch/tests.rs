@@ -137,6 +137,8 @@ fn wrong_batches_are_refused_with_kafkas_codes() {
     use ErrorCode as E;
     let good = one_record;
     let second = [good(), good()].concat();
+    let padded = [&good()[..], &[0; 40]].concat();
+    let unfinished = [&good()[..], &good()[..40]].concat();
     let producer = changed(good(), layout::PRODUCER_ID, 7i64.to_be_bytes());
     let cases: Vec<(BatchError, ErrorCode, Vec<u8>)> = vec![
         (BatchError::Empty, E::INVALID_RECORD, vec![]),
@@ -151,6 +153,16 @@ fn wrong_batches_are_refused_with_kafkas_codes() {
             good()[..69].to_vec(),
         ),
         (BatchError::MoreThanOne { left: 70 }, E::INVALID_RECORD, second),
+        (
+            BatchError::MoreThanOne { left: 40 },
+            E::INVALID_RECORD,
+            unfinished,
+        ),
+        (
+            BatchError::LengthTooSmall { length: 0 },
+            E::CORRUPT_MESSAGE,
+            padded,
+        ),
         (
             BatchError::LengthTooSmall { length: 13 },
             E::CORRUPT_MESSAGE,

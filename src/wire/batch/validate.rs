@@ -6,7 +6,7 @@
 
 use std::ops::Deref;
 
-use super::{BatchError, BatchView, RecordFault};
+use super::{BatchError, BatchView, RecordFault, size_bytes_at};
 use crate::base::Timestamp;
 
 /// A producer's batch that may be appended, and what was learnt of its records on the way.
@@ -61,10 +61,7 @@ pub fn validate(bytes: &[u8]) -> Result<Checked<'_>, BatchError> {
         return Err(BatchError::Empty);
     }
     let view = BatchView::first(bytes)?;
-    let left = bytes.len() - view.size_bytes();
-    if left > 0 {
-        return Err(BatchError::MoreThanOne { left });
-    }
+    refuse_more(&bytes[view.size_bytes()..])?;
     if view.base_offset().0 != 0 {
         return Err(BatchError::BaseOffset {
             base_offset: view.base_offset().0,
@@ -84,6 +81,17 @@ pub fn validate(bytes: &[u8]) -> Result<Checked<'_>, BatchError> {
         Summary::of_records(&view)?
     };
     Ok(Checked { view, summary })
+}
+
+/// Refuses what lies behind the one batch; as in Kafka, nonsense is called corrupt first.
+fn refuse_more(behind: &[u8]) -> Result<(), BatchError> {
+    if behind.is_empty() {
+        return Ok(());
+    }
+    match size_bytes_at(behind) {
+        Ok(_) | Err(BatchError::Incomplete { .. }) => Err(BatchError::MoreThanOne { left: behind.len() }),
+        Err(nonsense) => Err(nonsense),
+    }
 }
 
 fn validate_header(view: &BatchView<'_>) -> Result<(), BatchError> {
