@@ -22,6 +22,6 @@ mod world;
 pub use counters::{CoreCounters, Counters};
 pub use options::{Elapsed, Options, Profile, StartError};
 pub use world::{
-    Task, core, counters, fs, mesh, net, now, random_u64, random_uuid, run, signal, sleep, sleep_until,
-    spawn, timeout, wall_now, yield_now,
+    Task, allowed_cpus, core, counters, fs, mesh, net, now, random_u64, random_uuid, run, signal, sleep,
+    sleep_until, spawn, timeout, wall_now, yield_now,
 };

@@ -275,24 +275,34 @@ fn check_memlock() -> Result<(), StartError> {
 }
 
 fn check_cpus(cpus: &[usize]) -> Result<(), StartError> {
+    let allowed = read_allowed_cpus().map_err(|error| refused("reading the process's CPU set", &error))?;
+    match cpus.iter().find(|cpu| !allowed.contains(cpu)) {
+        None => Ok(()),
+        Some(&cpu) => Err(StartError::Cpu {
+            cpu,
+            allowed: ranges(allowed.into_iter()),
+        }),
+    }
+}
+
+/// The CPUs that this process may run on, rising.
+///
+/// # Errors
+/// What the kernel said when it could not be asked.
+pub fn allowed_cpus() -> Result<Vec<usize>, StartError> {
+    read_allowed_cpus().map_err(|error| refused("reading the process's CPU set", &error))
+}
+
+fn read_allowed_cpus() -> io::Result<Vec<usize>> {
     // SAFETY: an all-zero set is the empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: `set` has the size that is named.
     if unsafe { libc::sched_getaffinity(0, size_of_val(&set), &mut set) } != 0 {
-        return Err(refused(
-            "reading the process's CPU set",
-            &io::Error::last_os_error(),
-        ));
+        return Err(io::Error::last_os_error());
     }
     // SAFETY: the index is below the set's size.
-    let allowed = |cpu: usize| cpu < libc::CPU_SETSIZE as usize && unsafe { libc::CPU_ISSET(cpu, &set) };
-    match cpus.iter().find(|&&cpu| !allowed(cpu)) {
-        None => Ok(()),
-        Some(&cpu) => Err(StartError::Cpu {
-            cpu,
-            allowed: ranges((0..libc::CPU_SETSIZE as usize).filter(|&cpu| allowed(cpu))),
-        }),
-    }
+    let allowed = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &set) };
+    Ok((0..libc::CPU_SETSIZE as usize).filter(allowed).collect())
 }
 
 /// Rising numbers as the kernel's lists write them: `0-3,8`.
