@@ -10,7 +10,9 @@ mod batch;
 pub mod controller;
 pub mod features;
 pub mod image;
+mod log;
 pub mod names;
 
 pub use batch::{METADATA_BATCH_BYTES_MAX, QUORUM_EPOCH, RecordBatchError, record_batch};
 pub use image::{ApplyError, Broker, Change, Configs, Endpoint, Image, Partition, Topic};
+pub use log::{MetadataLog, MetadataLogError};
