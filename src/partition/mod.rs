@@ -1,1 +1,299 @@
-//! (being built)
+//! One replica of a partition on the core that owns it: what an append and a read do, and in which order.
+//!
+//! A partition is plain data of its core. An append is one synchronous step, from the checks to the watches it
+//! wakes: nothing of this partition happens in between. Reads that miss the tail come back as a plan for
+//! `shard` to run; nothing here waits.
+
+mod refusal;
+mod tail;
+mod watch;
+
+use std::io;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::base::{LeaderEpoch, Offset, Timestamp};
+use crate::config::{TimestampType, TopicConfig};
+use crate::log::header::BatchHeader;
+use crate::log::producers::Sequence;
+use crate::log::{self, Log, LogOptions, ReadLimits, ReadPlan};
+use crate::wire::batch::{self, Checked};
+
+pub use refusal::{AppendError, ReadError, Refusal};
+pub use tail::Tail;
+pub use watch::{Watch, WatchGuard, Watches};
+
+/// A leader replica: its log, its tail, and who waits for more.
+pub struct Partition {
+    log: Log,
+    tail: Tail,
+    watches: Watches,
+    leader_epoch: LeaderEpoch,
+    config: Rc<TopicConfig>,
+}
+
+/// What an append came to; also for a batch that had been appended before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The offset of the batch's first record.
+    pub base_offset: Offset,
+    /// The broker's time in the batch, or [`Timestamp::NONE`] where the producer's own times stand.
+    pub append_time: Timestamp,
+    /// The log's first offset.
+    pub start_offset: Offset,
+    /// Bytes now in the tail because of it; 0 for a duplicate.
+    pub tail_bytes: usize,
+}
+
+/// What a reader asks of one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRange {
+    /// The first offset wanted.
+    pub offset: Offset,
+    /// Bytes of batches wanted at most.
+    pub bytes_max: usize,
+    /// Whether the first batch comes whatever its size (KIP-74).
+    pub at_least_one: bool,
+    /// The leader epoch that the reader knows, or [`LeaderEpoch::NONE`] (KIP-320).
+    pub current_epoch: LeaderEpoch,
+    /// The epoch of the last record that the reader has, or [`LeaderEpoch::NONE`] (KIP-595).
+    pub last_fetched_epoch: LeaderEpoch,
+}
+
+/// The state of a log that goes with every read.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks {
+    /// The end of what consumers may see.
+    pub high_watermark: Offset,
+    /// The end of what `read_committed` consumers may see.
+    pub last_stable_offset: Offset,
+    /// The log's first offset.
+    pub start_offset: Offset,
+}
+
+/// Where the bytes of a read are.
+pub enum Found {
+    /// In memory: whole batches, possibly none.
+    Here(Vec<Bytes>),
+    /// On disk: run the plan.
+    OnDisk(ReadPlan),
+    /// Nowhere: the reader's log left ours at this epoch and end offset, and must be cut (KIP-595).
+    Diverging(LeaderEpoch, Offset),
+}
+
+impl Partition {
+    /// A leader replica over an opened log.
+    pub fn new(log: Log, leader_epoch: LeaderEpoch, config: Rc<TopicConfig>) -> Partition {
+        Partition {
+            log,
+            tail: Tail::default(),
+            watches: Watches::default(),
+            leader_epoch,
+            config,
+        }
+    }
+
+    /// Appends one partition's records of a produce request: exactly one batch, as it arrived.
+    ///
+    /// # Errors
+    /// Anything but [`AppendError::Disk`] is the producer's: the log is as before. After a disk error it is as
+    /// before too, and may refuse further writes.
+    pub fn append(&mut self, mut records: BytesMut, now: Timestamp) -> Result<Appended, AppendError> {
+        let view = batch::validate(&records)?;
+        let size_bytes = records.len();
+        if size_bytes > self.config.max_message_bytes {
+            return Err(AppendError::TooLarge {
+                size_bytes,
+                size_bytes_max: self.config.max_message_bytes,
+            });
+        }
+        if self.config.cleanup_policy.compact && view.has_keyless_record() {
+            return Err(AppendError::KeylessOnCompacted);
+        }
+        self.check_timestamps(&view, now)?;
+        if let Some(earlier) = self.earlier(&records)? {
+            return Ok(earlier);
+        }
+        let base_offset = self.log.end_offset();
+        let (latest, stated) = (view.latest_timestamp(), view.max_timestamp());
+        let last_offset = Offset(base_offset.0 + i64::from(view.last_offset_delta()));
+        batch::set_base_offset(&mut records, base_offset);
+        batch::set_leader_epoch(&mut records, self.leader_epoch);
+        match self.config.timestamp_type {
+            TimestampType::LogAppendTime => batch::set_log_append_time(&mut records, now),
+            // Kafka corrects a header that names another latest time than its records have.
+            TimestampType::CreateTime if latest != stated => batch::set_create_time(&mut records, latest),
+            TimestampType::CreateTime => {}
+        }
+        let records = records.freeze();
+        self.log.append(&records, now)?;
+        self.tail.push(base_offset, last_offset, records);
+        self.watches.appended(size_bytes as u64);
+        Ok(Appended {
+            base_offset,
+            append_time: self.append_time(now),
+            start_offset: self.log.start_offset(),
+            tail_bytes: size_bytes,
+        })
+    }
+
+    /// What this batch came to when it was appended before, if it was; else whether it is the producer's next.
+    fn earlier(&self, records: &[u8]) -> Result<Option<Appended>, AppendError> {
+        let header = BatchHeader::parse(records).map_err(log::AppendError::Malformed)?;
+        let Some(produced) = header.produced() else {
+            return Ok(None);
+        };
+        Ok(match self.log.check_producer(&produced)? {
+            Sequence::New => None,
+            Sequence::Duplicate(earlier) => Some(Appended {
+                base_offset: earlier.base_offset,
+                append_time: self.append_time(earlier.timestamp),
+                start_offset: self.log.start_offset(),
+                tail_bytes: 0,
+            }),
+        })
+    }
+
+    /// The time to report for an append at `now`: none where the producer's own times stand.
+    fn append_time(&self, now: Timestamp) -> Timestamp {
+        match self.config.timestamp_type {
+            TimestampType::LogAppendTime => now,
+            TimestampType::CreateTime => Timestamp::NONE,
+        }
+    }
+
+    fn check_timestamps(&self, checked: &Checked<'_>, now: Timestamp) -> Result<(), AppendError> {
+        let Some((first, last)) = checked.timestamps() else {
+            return Ok(());
+        };
+        if self.config.timestamp_type == TimestampType::LogAppendTime {
+            return Ok(());
+        }
+        let earliest = now.0.saturating_sub(self.config.timestamp_before_max_ms);
+        let latest = now.0.saturating_add(self.config.timestamp_after_max_ms);
+        match [first, last]
+            .into_iter()
+            .find(|timestamp| !(earliest..=latest).contains(&timestamp.0))
+        {
+            Some(timestamp) => Err(AppendError::Timestamp {
+                timestamp,
+                earliest,
+                latest,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the whole batches from `range.offset` on are.
+    ///
+    /// # Errors
+    /// A leader epoch that is not ours, or an offset outside the log.
+    pub fn read(&self, range: &ReadRange) -> Result<Found, ReadError> {
+        self.check_epoch(range.current_epoch)?;
+        if let Some(diverging) = self.diverging(range)? {
+            return Ok(diverging);
+        }
+        let end_offset = self.log.end_offset();
+        if range.offset < self.log.start_offset() || range.offset > end_offset {
+            return Err(ReadError::OffsetOutOfRange);
+        }
+        if range.offset == end_offset {
+            return Ok(Found::Here(Vec::new()));
+        }
+        if let Some(segments) = self.tail.read(range.offset, range.bytes_max, range.at_least_one) {
+            return Ok(Found::Here(segments));
+        }
+        let limits = ReadLimits {
+            bytes_max: range.bytes_max,
+            upper: end_offset,
+            at_least_one: range.at_least_one,
+        };
+        Ok(Found::OnDisk(self.log.read(range.offset, limits)?))
+    }
+
+    /// Where the reader's log left ours, if it did (KIP-595).
+    fn diverging(&self, range: &ReadRange) -> Result<Option<Found>, ReadError> {
+        if range.last_fetched_epoch == LeaderEpoch::NONE {
+            return Ok(None);
+        }
+        let Some(ours) = self.log.epoch_end_offset(range.last_fetched_epoch) else {
+            return Err(ReadError::OffsetOutOfRange);
+        };
+        let left = ours.epoch < range.last_fetched_epoch || ours.end < range.offset;
+        Ok(left.then_some(Found::Diverging(ours.epoch, ours.end)))
+    }
+
+    /// Refuses a reader that knows another leader epoch than ours (KIP-320).
+    pub fn check_epoch(&self, current_epoch: LeaderEpoch) -> Result<(), ReadError> {
+        match current_epoch {
+            LeaderEpoch::NONE => Ok(()),
+            epoch if epoch < self.leader_epoch => Err(ReadError::FencedLeaderEpoch),
+            epoch if epoch > self.leader_epoch => Err(ReadError::UnknownLeaderEpoch),
+            _ => Ok(()),
+        }
+    }
+
+    /// The log's marks. One replica: what is appended is committed, and nothing is in a transaction.
+    pub fn marks(&self) -> Marks {
+        let end_offset = self.log.end_offset();
+        Marks {
+            high_watermark: end_offset,
+            last_stable_offset: end_offset,
+            start_offset: self.log.start_offset(),
+        }
+    }
+
+    /// This leader's epoch.
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        self.leader_epoch
+    }
+
+    /// The log, for look-ups that only read.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Registers a parked read.
+    pub fn watch(&mut self, watch: Rc<Watch>) {
+        self.watches.add(watch);
+    }
+
+    /// Gives up the oldest batch of the tail and returns its size.
+    pub fn shrink_tail(&mut self) -> Option<usize> {
+        self.tail.pop_oldest()
+    }
+
+    /// Takes over changed topic configs or a new leader epoch.
+    pub fn update(&mut self, leader_epoch: LeaderEpoch, config: Rc<TopicConfig>, options: LogOptions) {
+        assert!(
+            leader_epoch >= self.leader_epoch,
+            "a leader epoch never goes back"
+        );
+        if leader_epoch > self.leader_epoch {
+            self.leader_epoch = leader_epoch;
+            self.watches.fire_all();
+        }
+        self.config = config;
+        *self.log.options_mut() = options;
+    }
+
+    /// Removes whole segments that retention no longer keeps.
+    pub fn apply_retention(&mut self, now: Timestamp) -> io::Result<()> {
+        let end_offset = self.log.end_offset();
+        self.log.delete_old_segments_now(now, end_offset)?;
+        self.log.remove_expired_producers(now);
+        Ok(())
+    }
+
+    /// Wakes who waits, flushes and closes the files.
+    pub async fn close(mut self) -> io::Result<()> {
+        self.watches.fire_all();
+        self.log.close().await
+    }
+
+    /// Wakes who waits and lets go of the files, which are about to be deleted.
+    pub fn abandon(mut self) {
+        self.watches.fire_all();
+    }
+}
