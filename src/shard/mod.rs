@@ -1,1 +1,214 @@
-//! (being built)
+//! One per core: the partitions this core owns, and the way to those it doesn't.
+//!
+//! Everything here is plain data of one core, behind an `Rc`; no borrow is held across a wait. What belongs to another core is
+//! asked for through [`link`]. The shard of core 0 also holds the controller. A shard ends with its core's `main`.
+
+mod cold_reads;
+mod controller;
+mod join;
+mod link;
+mod lookup;
+mod message;
+mod node;
+mod owned;
+mod producer_ids;
+mod reading;
+mod receive;
+mod retention;
+mod routing;
+mod topics;
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use crate::base::{CoreId, PartitionIndex, TopicId, TopicPartition};
+use crate::config::Config;
+use crate::io;
+use crate::io::local::{Notify, Sender};
+use crate::io::mesh::Port;
+use crate::metadata::Image;
+use crate::metadata::controller::ProducerIdBlock;
+use crate::partition::{Appended, Refusal, WatchGuard};
+use crate::wire::ErrorCode;
+
+use cold_reads::ColdReads;
+use controller::Controller;
+use link::Link;
+use message::{Reply, Request, WatchId};
+use owned::Owned;
+
+pub use controller::{CONTROLLER_CORE, Created, Deleted, NewTopics};
+pub use join::join_all;
+pub use link::MAILBOX_MESSAGES;
+pub use lookup::{FindOffset, FoundOffset, OffsetTarget};
+pub use message::Message;
+pub use node::Node;
+pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};
+
+/// What one core holds of the broker.
+pub struct Shard {
+    core: CoreId,
+    node: Arc<Node>,
+    image: RefCell<Image>,
+    owned: RefCell<Owned>,
+    link: Rc<Link>,
+    cold_reads: Rc<ColdReads>,
+    /// On core 0 only, from its start on.
+    controller: RefCell<Option<Rc<Controller>>>,
+    producer_ids: RefCell<ProducerIdBlock>,
+    /// Watches on this core's partitions, by who registered them.
+    watches: RefCell<BTreeMap<(CoreId, WatchId), WatchGuard>>,
+    /// Reads of this core that wait for a watch, here or elsewhere.
+    parked: RefCell<BTreeMap<WatchId, Sender<()>>>,
+    next_watch: Cell<u64>,
+    /// What core 0 told this core to do.
+    orders: Orders,
+}
+
+/// Told from core 0 to every core.
+#[derive(Default)]
+struct Orders {
+    listen: Cell<bool>,
+    stop: Cell<bool>,
+    changed: Notify,
+}
+
+impl Shard {
+    /// The shard of the calling core, empty until it is told to open, and its task that answers the other cores.
+    pub fn start(node: Arc<Node>, port: Port<Message>) -> Rc<Shard> {
+        let core = io::core();
+        let shard = Rc::new(Shard {
+            core,
+            owned: RefCell::new(Owned::new(&node.config)),
+            image: RefCell::new(Image::empty()),
+            link: Link::new(port, node.cores),
+            node,
+            cold_reads: ColdReads::start(),
+            controller: RefCell::default(),
+            producer_ids: RefCell::new(ProducerIdBlock::empty()),
+            watches: RefCell::default(),
+            parked: RefCell::default(),
+            next_watch: Cell::new(0),
+            orders: Orders::default(),
+        });
+        io::spawn(shard.clone().receive());
+        shard
+    }
+
+    /// This core.
+    pub fn core(&self) -> CoreId {
+        self.core
+    }
+
+    /// The node that this core is part of.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The broker's settings.
+    pub fn config(&self) -> &Config {
+        &self.node.config
+    }
+
+    /// The epoch under which this node is registered; −1 before it is.
+    pub fn broker_epoch(&self) -> i64 {
+        self.image
+            .borrow()
+            .broker(self.node.id())
+            .map_or(-1, |broker| broker.epoch)
+    }
+
+    /// This core's copy of the cluster's metadata. Not to be held across a wait.
+    pub fn image(&self) -> Ref<'_, Image> {
+        self.image.borrow()
+    }
+
+    /// Which core owns `partition`.
+    pub fn owner(&self, partition: TopicPartition) -> CoreId {
+        routing::owner(partition, self.node.cores)
+    }
+
+    /// Whether this core owns `partition`.
+    pub fn owns(&self, partition: TopicPartition) -> bool {
+        self.owner(partition) == self.core
+    }
+
+    /// The partition of that index, if its topic has it.
+    pub fn existing_partition(
+        &self,
+        topic: TopicId,
+        index: PartitionIndex,
+    ) -> Result<TopicPartition, ErrorCode> {
+        let image = self.image.borrow();
+        let known = image.partition(topic, index).is_some();
+        if known {
+            Ok(TopicPartition {
+                topic,
+                partition: index,
+            })
+        } else {
+            Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+        }
+    }
+
+    /// Appends to a partition that this core [owns](Self::owns).
+    pub fn append_here(&self, partition: TopicPartition, records: BytesMut) -> Result<Appended, Refusal> {
+        self.owned.borrow_mut().append(partition, records, io::wall_now())
+    }
+
+    /// Appends to a partition of another core. Appends of one connection to one partition stay in order.
+    pub fn append_elsewhere(
+        self: &Rc<Self>,
+        partition: TopicPartition,
+        records: BytesMut,
+    ) -> impl Future<Output = Result<Appended, Refusal>> + use<> {
+        let shard = self.clone();
+        async move {
+            let owner = shard.owner(partition);
+            match shard
+                .link
+                .ask(owner, Request::Append { partition, records })
+                .await
+            {
+                Reply::Appended(outcome) => outcome,
+                _ => unreachable!("an append is answered with its outcome"),
+            }
+        }
+    }
+
+    fn next_watch_id(&self) -> WatchId {
+        let id = self.next_watch.get();
+        self.next_watch.set(id + 1);
+        WatchId(id)
+    }
+
+    /// Waits until core 0 says to accept connections; false when it says to stop instead.
+    pub async fn told_to_listen(&self) -> bool {
+        while !self.orders.listen.get() && !self.orders.stop.get() {
+            self.orders.changed.notified().await;
+        }
+        !self.orders.stop.get()
+    }
+
+    /// Waits until core 0 says to stop.
+    pub async fn told_to_stop(&self) {
+        while !self.orders.stop.get() {
+            self.orders.changed.notified().await;
+        }
+    }
+
+    fn order_listen(&self) {
+        self.orders.listen.set(true);
+        self.orders.changed.notify();
+    }
+
+    fn order_stop(&self) {
+        self.orders.stop.set(true);
+        self.orders.changed.notify();
+    }
+}

@@ -1,0 +1,318 @@
+//! The controller, on core 0: one change of the metadata at a time.
+//!
+//! A change is decided against the image (`metadata::controller`, pure), committed (`MetadataLog::propose`), applied on this core, then on
+//! every other; only then is it answered. Who comes meanwhile waits for its turn.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::base::{CoreId, TopicId};
+use crate::io::local::{Sender, oneshot};
+use crate::io::{random_uuid, spawn, wall_now};
+use crate::metadata::controller::{
+    self, CreateError, CreatedTopic, DeleteError, DeleteTarget, DeletedTopic, ProducerIdBlock, Records,
+};
+use crate::metadata::{Image, MetadataLog};
+use crate::partition::Refusal;
+use crate::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use crate::wire::{Decode, DecodeError, Decoder, ErrorCode, Str};
+
+use super::message::{Reply, Request};
+use super::{Shard, join_all};
+
+/// The core that holds the metadata log.
+pub const CONTROLLER_CORE: CoreId = CoreId(0);
+
+/// Topics to create.
+pub enum NewTopics {
+    /// As a CreateTopics request asks.
+    Asked {
+        /// The request's frame.
+        frame: BytesMut,
+        /// Where its body starts.
+        body_at: usize,
+        /// Its version.
+        version: i16,
+    },
+    /// By name, with the broker's defaults.
+    Named(Vec<String>),
+}
+
+/// What became of each topic to create, or why the request as a whole was refused.
+pub type Created = Result<Vec<(String, Result<CreatedTopic, CreateError>)>, Refusal>;
+
+/// What became of each topic to delete, or why the request as a whole was refused.
+pub type Deleted = Result<Vec<(DeleteTarget, Result<DeletedTopic, DeleteError>)>, Refusal>;
+
+/// Core 0's hold on the metadata log.
+pub(super) struct Controller {
+    log: RefCell<Option<MetadataLog>>,
+    busy: Cell<bool>,
+    waiting: RefCell<VecDeque<Sender<()>>>,
+}
+
+/// The right to change the metadata; passes on when dropped.
+struct Turn(Rc<Controller>);
+
+impl NewTopics {
+    /// Calls `decide` with the request; a frame that was read once is read again here.
+    fn with_request<T>(&self, decide: impl FnOnce(&CreateTopicsRequest<'_>) -> T) -> Result<T, DecodeError> {
+        match self {
+            NewTopics::Asked {
+                frame,
+                body_at,
+                version,
+            } => {
+                let mut decoder = Decoder::new(&frame[*body_at..]);
+                CreateTopicsRequest::decode(&mut decoder, *version).map(|request| decide(&request))
+            }
+            NewTopics::Named(names) => {
+                let topic = |name: &String| CreatableTopic {
+                    name: Str::from(name.clone()),
+                    num_partitions: -1,
+                    replication_factor: -1,
+                    ..Default::default()
+                };
+                let topics = names.iter().map(topic).collect();
+                Ok(decide(&CreateTopicsRequest {
+                    topics,
+                    ..Default::default()
+                }))
+            }
+        }
+    }
+}
+
+impl Controller {
+    fn new(log: MetadataLog) -> Rc<Controller> {
+        Rc::new(Controller {
+            log: RefCell::new(Some(log)),
+            busy: Cell::new(false),
+            waiting: RefCell::default(),
+        })
+    }
+
+    /// Commits `records` as one batch. Only the holder of the turn calls this, so the log is never missed while it is away.
+    async fn propose(&self, records: Records) -> io::Result<Bytes> {
+        let log = self.log.borrow_mut().take();
+        let Some(mut log) = log else {
+            return Err(io::Error::other("the metadata log is closed"));
+        };
+        let outcome = log.propose(&records, wall_now()).await;
+        *self.log.borrow_mut() = Some(log);
+        outcome.map_err(io::Error::other)
+    }
+
+    async fn turn(self: &Rc<Self>) -> Turn {
+        while self.busy.replace(true) {
+            let (sender, receiver) = oneshot();
+            self.waiting.borrow_mut().push_back(sender);
+            let _ = receiver.await;
+        }
+        Turn(self.clone())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.busy.set(false);
+        let mut waiting = self.0.waiting.borrow_mut();
+        while let Some(next) = waiting.pop_front() {
+            if next.send(()).is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+impl Shard {
+    /// Opens the node (on core 0): the metadata log, then every core's partitions. After an unclean stop every partition that this
+    /// node leads gets a new leader epoch first.
+    ///
+    /// # Errors
+    /// A text that says what could not be opened.
+    pub async fn open(self: &Rc<Self>) -> Result<(), String> {
+        let failed = |error: &dyn std::fmt::Display| format!("cannot open the metadata log: {error}");
+        let (log, image) = MetadataLog::open_now(self.node.config.log_dir(), self.node.opened, wall_now())
+            .map_err(|error| failed(&error))?;
+        let controller = Controller::new(log);
+        self.controller.replace(Some(controller.clone()));
+        *self.image.borrow_mut() = image;
+        self.commit_start(&controller)
+            .await
+            .map_err(|error| failed(&error))?;
+        let image = self.image.borrow().clone();
+        let opened: Vec<_> = self
+            .link
+            .peers()
+            .map(|peer| spawn(self.clone().open_peer(peer, image.clone())))
+            .collect();
+        let mut outcome = self.open_owned();
+        for opened in opened {
+            outcome = outcome.and(opened.await);
+        }
+        outcome.map_err(|error| format!("cannot open the logs: {error}"))
+    }
+
+    async fn open_peer(self: Rc<Self>, peer: CoreId, image: Image) -> Result<(), crate::log::LogError> {
+        match self.link.ask(peer, Request::Open(Box::new(image))).await {
+            Reply::Opened(opened) => opened,
+            _ => unreachable!("an image is answered with what opening came to"),
+        }
+    }
+
+    /// Commits what a start adds to the log. The other cores have no image yet.
+    async fn commit_start(&self, controller: &Controller) -> io::Result<()> {
+        let initial = controller::initial_records(&self.image.borrow());
+        self.commit_here(controller, initial).await?;
+        let registration = self.node.registration(TopicId(random_uuid()));
+        let register = controller::register_broker(&registration, self.image.borrow().next_offset());
+        self.commit_here(controller, register).await?;
+        if self.node.opened == crate::log::Opened::AfterCrash {
+            let bumps = controller::bump_epochs_after_unclean_stop(&self.image.borrow(), self.node.id());
+            let mut bumps = bumps.into_iter().peekable();
+            while bumps.peek().is_some() {
+                let batch = bumps.by_ref().take(controller::RECORDS_PER_REQUEST_MAX).collect();
+                self.commit_here(controller, batch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates topics; when this returns, every core knows them.
+    pub async fn create_topics(self: &Rc<Self>, topics: NewTopics) -> Created {
+        let Some(controller) = self.controller() else {
+            return match self
+                .link
+                .ask(CONTROLLER_CORE, Request::CreateTopics(topics))
+                .await
+            {
+                Reply::Created(created) => created,
+                _ => unreachable!("topics to create are answered with what became of them"),
+            };
+        };
+        let _turn = controller.turn().await;
+        let decided = topics.with_request(|request| {
+            controller::create_topics(&self.image.borrow(), request, &self.node.config, || {
+                TopicId(random_uuid())
+            })
+        });
+        // The frame was read before it came here; a second reading cannot fail.
+        let decision = decided.map_err(|_| Refusal::from(ErrorCode::INVALID_REQUEST))?;
+        self.commit(&controller, decision.records)
+            .await
+            .map_err(storage_refusal)?;
+        Ok(decision.answers)
+    }
+
+    /// Deletes topics; when this returns, no core serves them.
+    pub async fn delete_topics(self: &Rc<Self>, targets: Vec<DeleteTarget>) -> Deleted {
+        let Some(controller) = self.controller() else {
+            return match self
+                .link
+                .ask(CONTROLLER_CORE, Request::DeleteTopics(targets))
+                .await
+            {
+                Reply::Deleted(deleted) => deleted,
+                _ => unreachable!("topics to delete are answered with what became of them"),
+            };
+        };
+        let _turn = controller.turn().await;
+        let enabled = self.node.config.delete_topics();
+        let decision = controller::delete_topics(&self.image.borrow(), &targets, enabled);
+        self.commit(&controller, decision.records)
+            .await
+            .map_err(storage_refusal)?;
+        Ok(decision.answers)
+    }
+
+    /// A block of producer ids that nobody else has or ever gets: it is committed before it is handed out.
+    pub(super) async fn producer_id_block(self: &Rc<Self>) -> Result<ProducerIdBlock, Refusal> {
+        let Some(controller) = self.controller() else {
+            return match self.link.ask(CONTROLLER_CORE, Request::ProducerIdBlock).await {
+                Reply::ProducerIds(block) => block,
+                _ => unreachable!("a block of ids is answered with its outcome"),
+            };
+        };
+        let _turn = controller.turn().await;
+        let (block, records) = {
+            let image = self.image.borrow();
+            controller::allocate_producer_ids(&image, self.node.id(), self.broker_epoch())
+                .ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?
+        };
+        self.commit(&controller, records).await.map_err(storage_refusal)?;
+        Ok(block)
+    }
+
+    /// Commits `records` and applies them on every core.
+    async fn commit(self: &Rc<Self>, controller: &Controller, records: Records) -> io::Result<()> {
+        let Some(batch) = self.commit_here(controller, records).await? else {
+            return Ok(());
+        };
+        let told = self.link.peers().map(|peer| {
+            let (shard, batch) = (self.clone(), batch.clone());
+            async move { shard.link.ask(peer, Request::Apply(batch)).await }
+        });
+        join_all(told.collect()).await;
+        Ok(())
+    }
+
+    async fn commit_here(&self, controller: &Controller, records: Records) -> io::Result<Option<Bytes>> {
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let batch = controller.propose(records).await?;
+        self.apply(&batch);
+        Ok(Some(batch))
+    }
+
+    /// Lets every core accept connections.
+    pub async fn let_all_listen(self: &Rc<Self>) {
+        let told = self.link.peers().map(|peer| {
+            let shard = self.clone();
+            async move { shard.link.ask(peer, Request::Listen).await }
+        });
+        join_all(told.collect()).await;
+    }
+
+    /// Closes every core's partitions, then the metadata log, and lets every core end.
+    ///
+    /// # Errors
+    /// What could not be flushed: the stop is then not a clean one.
+    pub async fn stop_all(self: &Rc<Self>) -> Result<(), String> {
+        let told = self.link.peers().map(|peer| {
+            let shard = self.clone();
+            async move { shard.link.ask(peer, Request::Stop).await }
+        });
+        let replies = join_all(told.collect()).await;
+        let mut outcome = self.close_owned().await;
+        for reply in replies {
+            if let Reply::Closed(closed) = reply {
+                outcome = outcome.and(closed);
+            }
+        }
+        let controller = self.controller.borrow_mut().take();
+        let log = controller.and_then(|controller| controller.log.borrow_mut().take());
+        if let Some(log) = log {
+            outcome = outcome.and(log.close().await);
+        }
+        self.order_stop();
+        outcome.map_err(|error| format!("the stop was not clean: {error}"))
+    }
+
+    fn controller(&self) -> Option<Rc<Controller>> {
+        self.controller.borrow().clone()
+    }
+}
+
+fn storage_refusal(error: io::Error) -> Refusal {
+    let message = format!("the metadata log could not be written: {error}");
+    Refusal {
+        code: ErrorCode::KAFKA_STORAGE_ERROR,
+        message: Some(message),
+    }
+}

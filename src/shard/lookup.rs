@@ -1,0 +1,126 @@
+//! Finding an offset by time, on the core that owns the partition.
+
+use std::rc::Rc;
+
+use crate::base::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use crate::log::TimestampedOffset;
+use crate::partition::Refusal;
+use crate::wire::ErrorCode;
+
+use super::Shard;
+use super::message::{Reply, Request};
+
+/// What to look for.
+#[derive(Clone, Copy, Debug)]
+pub struct FindOffset {
+    /// Where.
+    pub partition: TopicPartition,
+    /// The leader epoch that the client knows, or [`LeaderEpoch::NONE`].
+    pub current_epoch: LeaderEpoch,
+    /// What.
+    pub target: OffsetTarget,
+}
+
+/// The times that ListOffsets can ask for (Kafka's `ListOffsetsRequest`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetTarget {
+    /// The first record that is not older.
+    Time(Timestamp),
+    /// The end of what the reader may see.
+    Latest { read_committed: bool },
+    /// The log's start.
+    Earliest,
+    /// The record with the largest timestamp (KIP-734).
+    MaxTimestamp,
+    /// In tiered storage, of which there is none (KIP-1005, KIP-1023).
+    Tiered,
+}
+
+/// What was found; offset −1 when there is nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundOffset {
+    /// The record's timestamp, where one was asked for by time.
+    pub timestamp: Timestamp,
+    /// Its offset.
+    pub offset: Offset,
+    /// The leader epoch of that offset.
+    pub leader_epoch: LeaderEpoch,
+}
+
+impl Shard {
+    /// Finds an offset, wherever the partition is.
+    pub async fn find_offset(self: &Rc<Self>, find: FindOffset) -> Result<FoundOffset, Refusal> {
+        let owner = self.owner(find.partition);
+        if owner == self.core {
+            return self.find_offset_here(find).await;
+        }
+        match self.link.ask(owner, Request::FindOffset(find)).await {
+            Reply::Found(found) => found,
+            _ => unreachable!("a look-up is answered with what was found"),
+        }
+    }
+
+    pub(super) async fn find_offset_here(&self, find: FindOffset) -> Result<FoundOffset, Refusal> {
+        let plan = {
+            let owned = self.owned.borrow();
+            let partition = owned
+                .get(find.partition)
+                .ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
+            partition.check_epoch(find.current_epoch)?;
+            let marks = partition.marks();
+            let at = |offset, leader_epoch| {
+                Ok(FoundOffset {
+                    timestamp: Timestamp::NONE,
+                    offset,
+                    leader_epoch,
+                })
+            };
+            match find.target {
+                OffsetTarget::Latest { read_committed: true } => {
+                    return at(marks.last_stable_offset, partition.leader_epoch());
+                }
+                OffsetTarget::Latest {
+                    read_committed: false,
+                } => {
+                    return at(marks.high_watermark, partition.leader_epoch());
+                }
+                OffsetTarget::Earliest => {
+                    return at(
+                        marks.start_offset,
+                        partition
+                            .log()
+                            .epoch_of(marks.start_offset)
+                            .unwrap_or(LeaderEpoch::NONE),
+                    );
+                }
+                OffsetTarget::Tiered => return at(Offset::UNKNOWN, LeaderEpoch::NONE),
+                OffsetTarget::Time(timestamp) => partition.log().offset_for_timestamp(timestamp),
+                OffsetTarget::MaxTimestamp => partition.log().offset_of_max_timestamp(),
+            }
+        };
+        let outcome = match plan {
+            Ok(plan) => plan.run().await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(Some(TimestampedOffset {
+                timestamp,
+                offset,
+                leader_epoch,
+            })) => Ok(FoundOffset {
+                timestamp,
+                offset,
+                leader_epoch,
+            }),
+            Ok(None) => Ok(FoundOffset {
+                timestamp: Timestamp::NONE,
+                offset: Offset::UNKNOWN,
+                leader_epoch: LeaderEpoch::NONE,
+            }),
+            Err(error) => {
+                tracing::error!("a look-up in the log of {} failed: {error}", find.partition);
+                Err(ErrorCode::KAFKA_STORAGE_ERROR.into())
+            }
+        }
+    }
+}

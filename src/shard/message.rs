@@ -1,0 +1,88 @@
+//! What one core says to another.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::base::TopicPartition;
+use crate::log::LogError;
+use crate::metadata::Image;
+use crate::metadata::controller::{DeleteTarget, ProducerIdBlock};
+use crate::partition::{Appended, Refusal};
+
+use super::controller::{Created, Deleted, NewTopics};
+use super::lookup::{FindOffset, FoundOffset};
+use super::reading::{ReadAnswer, Wanted};
+
+/// A message between two cores of a node.
+pub enum Message {
+    /// Asks for something; `slot` comes back in the reply.
+    Request { slot: u32, request: Request },
+    /// Answers the request of that slot.
+    Reply { slot: u32, reply: Reply },
+    /// A watch that the receiver registered with the sender has fired.
+    Fired(WatchId),
+}
+
+/// Names a watch that one core registered with another; never used twice by the registering core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WatchId(pub u64);
+
+/// What a core may ask of another.
+pub enum Request {
+    /// Append one partition's records.
+    Append {
+        partition: TopicPartition,
+        records: BytesMut,
+    },
+    /// Read partitions.
+    Read(ReadRequest),
+    /// Give up a watch.
+    Unwatch(WatchId),
+    /// Find an offset by time.
+    FindOffset(FindOffset),
+    /// Create topics (of core 0).
+    CreateTopics(NewTopics),
+    /// Delete topics (of core 0).
+    DeleteTopics(Vec<DeleteTarget>),
+    /// Hand out a block of producer ids (of core 0).
+    ProducerIdBlock,
+    /// Take this image and open what it gives you (once, from core 0).
+    Open(Box<Image>),
+    /// Apply a committed batch of metadata records (from core 0).
+    Apply(Bytes),
+    /// Accept connections (from core 0).
+    Listen,
+    /// Close everything and end (from core 0).
+    Stop,
+}
+
+/// Partitions to read on one core.
+pub struct ReadRequest {
+    /// In this order.
+    pub wanted: Vec<Wanted>,
+    /// Bytes of all partitions together.
+    pub bytes_max: usize,
+    /// Registered on all of them when the read finds less than this many bytes.
+    pub watch: Option<(WatchId, usize)>,
+}
+
+/// The answer to a [`Request`], by its kind.
+pub enum Reply {
+    /// To [`Request::Append`].
+    Appended(Result<Appended, Refusal>),
+    /// To [`Request::Read`].
+    Read(Vec<ReadAnswer>),
+    /// To [`Request::FindOffset`].
+    Found(Result<FoundOffset, Refusal>),
+    /// To [`Request::CreateTopics`].
+    Created(Created),
+    /// To [`Request::DeleteTopics`].
+    Deleted(Deleted),
+    /// To [`Request::ProducerIdBlock`]: the ids.
+    ProducerIds(Result<ProducerIdBlock, Refusal>),
+    /// To [`Request::Open`].
+    Opened(Result<(), LogError>),
+    /// To [`Request::Stop`].
+    Closed(std::io::Result<()>),
+    /// To all others.
+    Done,
+}

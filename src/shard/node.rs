@@ -1,0 +1,50 @@
+//! What every core of a node knows from the start, and nobody changes.
+
+use crate::base::{NodeId, TopicId};
+use crate::config::{Config, ListenerConfig};
+use crate::log::Opened;
+use crate::metadata::Endpoint;
+use crate::metadata::controller::Registration;
+
+/// Kafka's number for the PLAINTEXT protocol.
+const PLAINTEXT: i16 = 0;
+
+/// One node, shared by its cores.
+pub struct Node {
+    /// Its settings.
+    pub config: Config,
+    /// The addresses that clients are told, by listener name.
+    pub advertised: Vec<ListenerConfig>,
+    /// How many cores run.
+    pub cores: u16,
+    /// The cluster that the data directory belongs to.
+    pub cluster_id: String,
+    /// The data directory's own id.
+    pub directory_id: TopicId,
+    /// How the data directory was left.
+    pub opened: Opened,
+}
+
+impl Node {
+    /// Its id.
+    pub fn id(&self) -> NodeId {
+        self.config.node_id()
+    }
+
+    /// How it registers as a broker; `incarnation` is this run's random id.
+    pub(super) fn registration(&self, incarnation: TopicId) -> Registration {
+        let endpoint = |listener: &ListenerConfig| Endpoint {
+            listener: listener.name.clone(),
+            host: listener.host.clone(),
+            port: listener.port,
+            security_protocol: PLAINTEXT,
+        };
+        Registration {
+            node: self.id(),
+            incarnation,
+            endpoints: self.advertised.iter().map(endpoint).collect(),
+            rack: self.config.rack().map(str::to_string),
+            log_dirs: vec![self.directory_id],
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The partitions a core owns, and the budget that their tails share.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use crate::base::{LeaderEpoch, Timestamp, TopicId, TopicPartition};
+use crate::config::{Config, TopicConfig};
+use crate::io;
+use crate::log::{self, Log, LogError, LogOptions, Opened, Resume, names};
+use crate::partition::{Appended, Partition, Refusal};
+use crate::wire::ErrorCode;
+
+/// The partitions of one core.
+pub struct Owned {
+    partitions: BTreeMap<TopicPartition, Partition>,
+    /// Who holds the batches of all tails, oldest first: one entry a batch.
+    tail_order: VecDeque<TopicPartition>,
+    tail_bytes: usize,
+    tail_bytes_max: usize,
+    log_dir: PathBuf,
+    producer_id_expiration: Duration,
+}
+
+/// A partition as the image describes it.
+pub struct Assigned<'a> {
+    pub partition: TopicPartition,
+    pub topic_name: &'a str,
+    pub leader_epoch: LeaderEpoch,
+    pub config: Rc<TopicConfig>,
+}
+
+impl Owned {
+    /// None yet; directories and budgets as configured.
+    pub fn new(config: &Config) -> Owned {
+        Owned {
+            partitions: BTreeMap::new(),
+            tail_order: VecDeque::new(),
+            tail_bytes: 0,
+            tail_bytes_max: config.tail_cache_bytes(),
+            log_dir: config.log_dir().to_path_buf(),
+            producer_id_expiration: config.producer_id_expiration(),
+        }
+    }
+
+    pub fn get(&self, partition: TopicPartition) -> Option<&Partition> {
+        self.partitions.get(&partition)
+    }
+
+    pub fn get_mut(&mut self, partition: TopicPartition) -> Option<&mut Partition> {
+        self.partitions.get_mut(&partition)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// Appends one batch and keeps the tails within their budget.
+    pub fn append(
+        &mut self,
+        partition: TopicPartition,
+        records: BytesMut,
+        now: Timestamp,
+    ) -> Result<Appended, Refusal> {
+        let Some(replica) = self.partitions.get_mut(&partition) else {
+            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER.into());
+        };
+        let appended = replica.append(records, now)?;
+        if appended.tail_bytes > 0 {
+            self.tail_bytes += appended.tail_bytes;
+            self.tail_order.push_back(partition);
+            self.shrink_tails();
+        }
+        Ok(appended)
+    }
+
+    /// Gives up the oldest batches of all tails until the rest fits. An entry whose partition is gone was
+    /// settled when it went.
+    fn shrink_tails(&mut self) {
+        while self.tail_bytes > self.tail_bytes_max {
+            let Some(oldest) = self.tail_order.pop_front() else {
+                return;
+            };
+            if let Some(bytes) = self.partitions.get_mut(&oldest).and_then(Partition::shrink_tail) {
+                self.tail_bytes -= bytes;
+            }
+        }
+    }
+
+    /// Opens the log of a partition that is new to this core, or takes over what changed of one that isn't.
+    pub fn take(&mut self, assigned: Assigned<'_>, opened: Opened, now: Timestamp) -> Result<(), LogError> {
+        let options = self.log_options(&assigned.config);
+        if let Some(replica) = self.partitions.get_mut(&assigned.partition) {
+            replica.update(assigned.leader_epoch, assigned.config, options);
+            return Ok(());
+        }
+        let name = names::partition_dir(assigned.topic_name, assigned.partition.partition);
+        let dir = self.log_dir.join(&name);
+        self.claim(&dir, assigned.partition.topic)?;
+        let (log, recovery) = Log::open_now(&dir, options, opened, Resume::default(), now)?;
+        if recovery.bytes_cut > 0 {
+            tracing::warn!(
+                "{name}: cut {} bytes behind the last whole batch",
+                recovery.bytes_cut
+            );
+        }
+        let replica = Partition::new(log, assigned.leader_epoch, assigned.config);
+        self.partitions.insert(assigned.partition, replica);
+        Ok(())
+    }
+
+    /// Makes sure that `dir` is the topic's own. What another topic of that name left there goes: its deletion was
+    /// committed before this topic could be created.
+    fn claim(&self, dir: &Path, topic: TopicId) -> Result<(), LogError> {
+        let at = |error| LogError::Io {
+            path: dir.to_path_buf(),
+            error,
+        };
+        match log::read_topic_id_now(dir)? {
+            Some(found) if found == topic => return Ok(()),
+            Some(_) => log::delete_now(dir, io::random_uuid()).map_err(at)?,
+            None => {}
+        }
+        io::fs::create_dir_all_now(dir).map_err(at)?;
+        log::write_topic_id_now(dir, topic).map_err(at)
+    }
+
+    fn log_options(&self, config: &TopicConfig) -> LogOptions {
+        LogOptions {
+            segment_bytes: u32::try_from(config.segment_bytes).unwrap_or(i32::MAX as u32),
+            segment_ms: config.segment_ms,
+            index_interval_bytes: config.index_interval_bytes,
+            index_bytes_max: config.segment_index_bytes,
+            retention_ms: config.retention_ms,
+            retention_bytes: config.retention_bytes,
+            producer_expiry: self.producer_id_expiration,
+        }
+    }
+
+    /// Deletes every partition of a topic that is gone.
+    pub fn delete_topic(&mut self, topic: TopicId) -> Result<(), LogError> {
+        let gone: Vec<TopicPartition> = self
+            .partitions
+            .keys()
+            .filter(|partition| partition.topic == topic)
+            .copied()
+            .collect();
+        for partition in gone {
+            let Some(mut replica) = self.partitions.remove(&partition) else {
+                continue;
+            };
+            while let Some(bytes) = replica.shrink_tail() {
+                self.tail_bytes -= bytes;
+            }
+            let dir = replica.log().dir().to_path_buf();
+            replica.abandon();
+            log::delete_now(&dir, io::random_uuid()).map_err(|error| LogError::Io { path: dir, error })?;
+        }
+        // Entries of partitions that are gone would be settled twice.
+        self.tail_order.retain(|partition| partition.topic != topic);
+        Ok(())
+    }
+
+    /// Removes what retention no longer keeps, everywhere.
+    pub fn apply_retention(&mut self, now: Timestamp) {
+        for (partition, replica) in &mut self.partitions {
+            if let Err(error) = replica.apply_retention(now) {
+                tracing::error!("{partition}: retention failed: {error}");
+            }
+        }
+    }
+
+    /// Takes all partitions out, to be closed.
+    pub fn take_all(&mut self) -> Vec<(TopicPartition, Partition)> {
+        self.tail_order.clear();
+        self.tail_bytes = 0;
+        std::mem::take(&mut self.partitions).into_iter().collect()
+    }
+}

@@ -1,0 +1,319 @@
+//! Reads over the partitions of several cores, and the parking of those that found too little.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::base::{CoreId, LeaderEpoch, Offset, TopicPartition};
+use crate::io;
+use crate::io::local::{Receiver, oneshot};
+use crate::log::ReadPlan;
+use crate::partition::{Found, Marks, ReadRange, Watch};
+use crate::wire::ErrorCode;
+
+use super::message::{ReadRequest, Reply, Request, WatchId};
+use super::{Shard, join_all};
+
+/// One partition to read.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Which.
+    pub partition: TopicPartition,
+    /// And what of it.
+    pub range: ReadRange,
+}
+
+/// What came of one partition's read.
+pub struct ReadAnswer {
+    /// The log's marks, from the same step as the read; none when the partition isn't here.
+    pub marks: Option<Marks>,
+    /// The read itself.
+    pub outcome: ReadOutcome,
+}
+
+/// The outcome of one partition's read.
+pub enum ReadOutcome {
+    /// Whole batches, possibly none.
+    Read(Vec<Bytes>),
+    /// The reader's log left ours at this epoch and end offset.
+    Diverging(LeaderEpoch, Offset),
+    /// Not read.
+    Refused(ErrorCode),
+}
+
+/// One round of a fetch over all its partitions.
+pub struct ReadRound {
+    /// In the order wanted.
+    pub answers: Vec<ReadAnswer>,
+    /// Bytes of batches in all answers.
+    pub bytes: usize,
+    /// Whether an answer must not wait: an error, or a diverging log.
+    pub has_news: bool,
+    /// Wakes when there is more, if the round was asked to park.
+    pub parked: Option<Parked>,
+}
+
+/// A read that waits for more. Dropping it ends its watches.
+pub struct Parked {
+    shard: Rc<Shard>,
+    id: WatchId,
+    elsewhere: Vec<CoreId>,
+    fired: Receiver<()>,
+}
+
+impl Parked {
+    /// Ends when one of the cores has seen the bytes that were wanted.
+    pub async fn fired(mut self) {
+        let _ = (&mut self.fired).await;
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        self.shard.parked.borrow_mut().remove(&self.id);
+        self.shard.end_watch(self.shard.core, self.id);
+        for core in self.elsewhere.drain(..) {
+            let shard = self.shard.clone();
+            let id = self.id;
+            // Nobody waits for this; a task of its own carries it over.
+            io::spawn(async move { shard.link.ask(core, Request::Unwatch(id)).await });
+        }
+    }
+}
+
+impl ReadAnswer {
+    fn refused(code: ErrorCode) -> ReadAnswer {
+        ReadAnswer {
+            marks: None,
+            outcome: ReadOutcome::Refused(code),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.outcome {
+            ReadOutcome::Read(segments) => segments.iter().map(Bytes::len).sum(),
+            _ => 0,
+        }
+    }
+
+    fn is_news(&self) -> bool {
+        !matches!(self.outcome, ReadOutcome::Read(_))
+    }
+}
+
+/// A read's first half: what the owner could say at once.
+enum Begun {
+    Done(ReadAnswer),
+    OnDisk(Marks, ReadPlan),
+}
+
+impl Shard {
+    /// Reads `wanted`, at most `bytes_max` in all but for the first batch. With `park`, what finds less than `bytes_min` is watched
+    /// from the step of its read on, so that no append falls between.
+    pub async fn read(
+        self: &Rc<Self>,
+        wanted: &[Wanted],
+        bytes_max: usize,
+        bytes_min: usize,
+        park: bool,
+    ) -> ReadRound {
+        let mut by_core: Vec<(CoreId, Vec<usize>)> = Vec::new();
+        for (place, wanted) in wanted.iter().enumerate() {
+            let owner = self.owner(wanted.partition);
+            match by_core.iter_mut().find(|(core, _)| *core == owner) {
+                Some((_, places)) => places.push(place),
+                None => by_core.push((owner, vec![place])),
+            }
+        }
+        // One core sees all the bytes of its fetch; of several, each may bring the missing ones alone.
+        let bytes_to_wake = if by_core.len() == 1 { bytes_min } else { 1 };
+        let parked = park.then(|| self.park(&by_core));
+        let watch = parked.as_ref().map(|parked| (parked.id, bytes_to_wake));
+        let asked = by_core.iter().map(|(core, places)| {
+            let wanted = places.iter().map(|place| wanted[*place]).collect();
+            self.read_on(
+                *core,
+                ReadRequest {
+                    wanted,
+                    bytes_max,
+                    watch,
+                },
+            )
+        });
+        let answered = join_all(asked.collect()).await;
+        let mut answers: Vec<Option<ReadAnswer>> = wanted.iter().map(|_| None).collect();
+        for ((_, places), core_answers) in by_core.iter().zip(answered) {
+            for (place, answer) in places.iter().zip(core_answers) {
+                answers[*place] = Some(answer);
+            }
+        }
+        let answers = answers.into_iter().flatten().collect();
+        ReadRound::new(answers, bytes_max, parked)
+    }
+
+    fn park(self: &Rc<Self>, by_core: &[(CoreId, Vec<usize>)]) -> Parked {
+        let id = self.next_watch_id();
+        let (sender, fired) = oneshot();
+        self.parked.borrow_mut().insert(id, sender);
+        let elsewhere = by_core
+            .iter()
+            .map(|(core, _)| *core)
+            .filter(|core| *core != self.core)
+            .collect();
+        Parked {
+            shard: self.clone(),
+            id,
+            elsewhere,
+            fired,
+        }
+    }
+
+    async fn read_on(self: &Rc<Self>, core: CoreId, request: ReadRequest) -> Vec<ReadAnswer> {
+        if core == self.core {
+            return self.read_here(core, request).await;
+        }
+        match self.link.ask(core, Request::Read(request)).await {
+            Reply::Read(answers) => answers,
+            _ => unreachable!("a read is answered with what was read"),
+        }
+    }
+
+    /// Reads partitions of this core for `asker`.
+    pub(super) async fn read_here(self: &Rc<Self>, asker: CoreId, request: ReadRequest) -> Vec<ReadAnswer> {
+        let begun = self.begin_read(asker, &request);
+        let mut answers = Vec::with_capacity(begun.len());
+        for begun in begun {
+            answers.push(match begun {
+                Begun::Done(answer) => answer,
+                Begun::OnDisk(marks, plan) => self.finish_on_disk(marks, plan).await,
+            });
+        }
+        answers
+    }
+
+    /// The synchronous half: decides every partition's read and registers the watch.
+    fn begin_read(self: &Rc<Self>, asker: CoreId, request: &ReadRequest) -> Vec<Begun> {
+        let mut owned = self.owned.borrow_mut();
+        let mut bytes_left = request.bytes_max;
+        let mut bytes_found = 0;
+        let mut has_news = false;
+        let mut begun = Vec::with_capacity(request.wanted.len());
+        for Wanted { partition, range } in &request.wanted {
+            let Some(partition) = owned.get(*partition) else {
+                has_news = true;
+                begun.push(Begun::Done(ReadAnswer::refused(
+                    ErrorCode::NOT_LEADER_OR_FOLLOWER,
+                )));
+                continue;
+            };
+            let range = ReadRange {
+                bytes_max: range.bytes_max.min(bytes_left),
+                at_least_one: range.at_least_one && bytes_found == 0,
+                ..*range
+            };
+            let marks = partition.marks();
+            let done = |outcome| {
+                Begun::Done(ReadAnswer {
+                    marks: Some(marks),
+                    outcome,
+                })
+            };
+            let one = match partition.read(&range) {
+                Ok(Found::Here(segments)) => done(ReadOutcome::Read(segments)),
+                Ok(Found::OnDisk(plan)) => {
+                    // At least one byte, at most this many: exact sizes are known when it has been read.
+                    bytes_found += range.bytes_max.max(1);
+                    Begun::OnDisk(marks, plan)
+                }
+                Ok(Found::Diverging(epoch, end)) => done(ReadOutcome::Diverging(epoch, end)),
+                Err(error) => Begun::Done(ReadAnswer::refused(error.code())),
+            };
+            if let Begun::Done(answer) = &one {
+                bytes_found += answer.bytes();
+                has_news |= answer.is_news();
+            }
+            bytes_left = request.bytes_max.saturating_sub(bytes_found);
+            begun.push(one);
+        }
+        if let Some((id, bytes_wanted)) = request.watch
+            && bytes_found < bytes_wanted
+            && !has_news
+        {
+            let watch = self.begin_watch(asker, id, (bytes_wanted - bytes_found) as u64);
+            for wanted in &request.wanted {
+                if let Some(partition) = owned.get_mut(wanted.partition) {
+                    partition.watch(watch.clone());
+                }
+            }
+        }
+        begun
+    }
+
+    async fn finish_on_disk(&self, marks: Marks, plan: ReadPlan) -> ReadAnswer {
+        match self.cold_reads.read(plan).await {
+            Ok(bytes) => {
+                let segments = if bytes.is_empty() { Vec::new() } else { vec![bytes] };
+                ReadAnswer {
+                    marks: Some(marks),
+                    outcome: ReadOutcome::Read(segments),
+                }
+            }
+            Err(error) => {
+                tracing::error!("a read from the log failed: {error}");
+                ReadAnswer::refused(ErrorCode::KAFKA_STORAGE_ERROR)
+            }
+        }
+    }
+
+    /// Registers a watch of `asker` that sends it a notice, or wakes the parked read of this core.
+    fn begin_watch(self: &Rc<Self>, asker: CoreId, id: WatchId, bytes_wanted: u64) -> Rc<Watch> {
+        let shard = Rc::downgrade(self);
+        let (watch, guard) = Watch::new(bytes_wanted, move || {
+            let Some(shard) = shard.upgrade() else { return };
+            if asker == shard.core {
+                shard.watch_fired(id);
+            } else {
+                shard.link.fired(asker, id);
+            }
+        });
+        self.watches.borrow_mut().insert((asker, id), guard);
+        watch
+    }
+
+    /// Ends a watch that `asker` registered on this core, if it is still there.
+    pub(super) fn end_watch(&self, asker: CoreId, id: WatchId) {
+        self.watches.borrow_mut().remove(&(asker, id));
+    }
+
+    /// Wakes the read of this core that waits for the watch; one that is no longer parked is not an error.
+    pub(super) fn watch_fired(&self, id: WatchId) {
+        let sender = self.parked.borrow_mut().remove(&id);
+        if let Some(sender) = sender {
+            let _ = sender.send(());
+        }
+    }
+}
+
+impl ReadRound {
+    /// Puts the cores' answers together: past `bytes_max` a partition's bytes wait for the next fetch, but for
+    /// the first ones, which always go.
+    fn new(mut answers: Vec<ReadAnswer>, bytes_max: usize, parked: Option<Parked>) -> ReadRound {
+        let mut bytes = 0;
+        let mut has_news = false;
+        for answer in &mut answers {
+            has_news |= answer.is_news();
+            let answer_bytes = answer.bytes();
+            if bytes > 0 && bytes + answer_bytes > bytes_max {
+                answer.outcome = ReadOutcome::Read(Vec::new());
+            } else {
+                bytes += answer_bytes;
+            }
+        }
+        ReadRound {
+            answers,
+            bytes,
+            has_news,
+            parked,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The task that answers the other cores.
+//!
+//! It never waits for anything but the next message: a request that cannot be answered in the step in which it arrives goes on in
+//! a task of its own.
+
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::task::Poll;
+
+use crate::base::CoreId;
+use crate::io;
+
+use super::Shard;
+use super::message::{Message, Reply, Request};
+
+impl Shard {
+    pub(super) async fn receive(self: Rc<Self>) {
+        loop {
+            let (from, message) = self.link.receive().await;
+            match message {
+                Message::Reply { slot, reply } => self.link.deliver(slot, reply),
+                Message::Fired(watch) => self.watch_fired(watch),
+                Message::Request {
+                    slot,
+                    request: Request::Append { partition, records },
+                } => {
+                    self.link
+                        .reply(from, slot, Reply::Appended(self.append_here(partition, records)));
+                }
+                Message::Request { slot, request } => {
+                    start(self.clone().answer(from, slot, request)).await;
+                }
+            }
+        }
+    }
+
+    async fn answer(self: Rc<Self>, from: CoreId, slot: u32, request: Request) {
+        let reply = match request {
+            Request::Append { partition, records } => Reply::Appended(self.append_here(partition, records)),
+            Request::Read(request) => Reply::Read(self.read_here(from, request).await),
+            Request::Unwatch(watch) => {
+                self.end_watch(from, watch);
+                Reply::Done
+            }
+            Request::FindOffset(find) => Reply::Found(self.find_offset_here(find).await),
+            Request::CreateTopics(topics) => Reply::Created(self.create_topics(topics).await),
+            Request::DeleteTopics(targets) => Reply::Deleted(self.delete_topics(targets).await),
+            Request::ProducerIdBlock => Reply::ProducerIds(self.producer_id_block().await),
+            Request::Open(image) => Reply::Opened(self.open_image(*image)),
+            Request::Apply(batch) => {
+                self.apply(&batch);
+                Reply::Done
+            }
+            Request::Listen => {
+                self.order_listen();
+                Reply::Done
+            }
+            Request::Stop => {
+                let closed = self.close_owned().await;
+                self.link.reply(from, slot, Reply::Closed(closed));
+                self.order_stop();
+                return;
+            }
+        };
+        self.link.reply(from, slot, reply);
+    }
+}
+
+/// Runs `future` to its first wait; what remains goes on in a task of its own.
+async fn start(future: impl Future<Output = ()> + 'static) {
+    let mut future = Box::pin(future);
+    let done = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await;
+    if !done {
+        io::spawn(future);
+    }
+}
