@@ -1,1 +1,149 @@
-//! (being built)
+//! Kafka's APIs, one file each: read the request, ask the shard, build the reply.
+//!
+//! [`table::APIS`] names every API with its versions and its function; dispatch and the ApiVersions answer both come from it.
+//! A request's future does nothing until it is first polled, and the connection polls its requests in the order in
+//! which they came: so what a function does before its first wait happens in request order.
+
+mod api_versions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod endpoints;
+mod fetch;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod produce;
+mod table;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::shard::Shard;
+use crate::wire::frame::{self, RequestStart};
+use crate::wire::{DecodeError, Decoder, Encode, Message};
+
+/// Where a request came from.
+pub struct Origin {
+    /// The name of the listener that accepted the connection.
+    pub listener: Rc<str>,
+    /// The client's address.
+    pub peer: SocketAddr,
+}
+
+/// What becomes of a request.
+pub enum Reply {
+    /// Send these bytes: a whole frame, its size included.
+    Send(Vec<Bytes>),
+    /// The request asked for no answer (`acks=0`).
+    Silent,
+    /// Close the connection, as Kafka does; the reason is for the log.
+    Close(String),
+}
+
+/// One request, its header read.
+pub struct Request {
+    /// The whole frame, without its size.
+    pub frame: BytesMut,
+    /// Where the body starts in it.
+    pub body_at: usize,
+    /// The API's key.
+    pub key: i16,
+    /// The version asked for.
+    pub version: i16,
+    /// Comes back in the answer.
+    pub correlation_id: i32,
+    /// Where it came from.
+    pub origin: Rc<Origin>,
+}
+
+/// A request under way.
+pub type Pending = Pin<Box<dyn Future<Output = Reply>>>;
+
+/// A request that its connection polls.
+pub struct Started {
+    /// What answers it; starts with its first poll.
+    pub future: Pending,
+    /// Whether it changes nothing and so need not run when nobody will read the answer.
+    pub only_reads: bool,
+}
+
+/// Key of the one API that waits long and changes nothing.
+const FETCH: i16 = 1;
+
+/// Reads the header of `frame` and finds its API.
+pub fn start(shard: Rc<Shard>, origin: Rc<Origin>, frame: BytesMut) -> Started {
+    match frame::read_request_start(&frame) {
+        Err(error) => Started {
+            future: closed(format!("a malformed request header: {error}")),
+            only_reads: true,
+        },
+        Ok(RequestStart {
+            key,
+            version,
+            correlation_id,
+            body_at,
+        }) => {
+            let request = Request {
+                frame,
+                body_at,
+                key,
+                version,
+                correlation_id,
+                origin,
+            };
+            Started {
+                future: dispatch(shard, request),
+                only_reads: key == FETCH,
+            }
+        }
+    }
+}
+
+fn dispatch(shard: Rc<Shard>, request: Request) -> Pending {
+    let Request { key, version, .. } = request;
+    match table::find(key) {
+        None => closed(format!("API key {key} is not served")),
+        Some(api) if !api.versions.contains(&version) => api_versions::refuse_version(request),
+        Some(api) => (api.serve)(shard, request),
+    }
+}
+
+fn closed(reason: String) -> Pending {
+    Box::pin(std::future::ready(Reply::Close(reason)))
+}
+
+impl Request {
+    /// The body as message `M`. Bytes behind it are ignored, as Kafka ignores them.
+    pub fn body<'a, M: Message<'a>>(&'a self) -> Result<M, DecodeError> {
+        let mut decoder = Decoder::new(&self.frame[self.body_at..]);
+        M::decode(&mut decoder, self.version)
+    }
+
+    /// The reply that carries `body`.
+    pub fn reply(&self, body: &impl Encode) -> Reply {
+        match frame::encode_response(self.key, self.version, self.correlation_id, body) {
+            Ok(segments) => Reply::Send(segments),
+            Err(error) => {
+                panic!(
+                    "an answer to API {} version {} does not encode: {error}",
+                    self.key, self.version
+                )
+            }
+        }
+    }
+
+    /// What a body that doesn't decode comes to: Kafka closes the connection.
+    pub fn malformed(&self, error: DecodeError) -> Reply {
+        Reply::Close(format!(
+            "a malformed request, API {} version {}: {error}",
+            self.key, self.version
+        ))
+    }
+}

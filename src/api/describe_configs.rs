@@ -1,0 +1,159 @@
+//! DescribeConfigs (key 32), versions 1–4, for topics and this broker; the values come from `config`'s one table.
+
+use std::rc::Rc;
+
+use crate::config::{ConfigRow, ConfigSynonym, describe_broker, describe_topic};
+use crate::metadata::Configs;
+use crate::metadata::names::validate_topic_name;
+use crate::shard::Shard;
+use crate::wire::messages::create_topics_response::CreatableTopicConfigs;
+use crate::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use crate::wire::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use crate::wire::{Array, ErrorCode, Str};
+
+use super::{Reply, Request};
+
+/// `resource_type` of a topic (Kafka's `ConfigResource.Type`).
+const TOPIC: i8 = 2;
+/// `resource_type` of a broker.
+const BROKER: i8 = 4;
+
+/// What a client asked of one resource: these keys, or all.
+struct Wanted<'a> {
+    keys: Option<Vec<Str<'a>>>,
+    synonyms: bool,
+    documentation: bool,
+}
+
+/// Answers a DescribeConfigs request.
+pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
+    let body: DescribeConfigsRequest<'_> = match request.body() {
+        Ok(body) => body,
+        Err(error) => return request.malformed(error),
+    };
+    let results = body.resources.iter().map(|resource| {
+        let wanted = Wanted {
+            keys: resource
+                .configuration_keys
+                .as_ref()
+                .map(|keys| keys.iter().collect()),
+            synonyms: body.include_synonyms,
+            documentation: body.include_documentation,
+        };
+        match rows(&shard, &resource) {
+            Ok(rows) => described(resource, rows, &wanted),
+            Err((code, message)) => refused(resource, code, message),
+        }
+    });
+    request.reply(&DescribeConfigsResponse {
+        results: results.collect(),
+        ..Default::default()
+    })
+}
+
+fn rows(
+    shard: &Shard,
+    resource: &DescribeConfigsResource<'_>,
+) -> Result<Vec<ConfigRow>, (ErrorCode, String)> {
+    let name = resource.resource_name.as_ref();
+    let invalid = |message: String| (ErrorCode::INVALID_REQUEST, message);
+    match resource.resource_type {
+        TOPIC => {
+            validate_topic_name(name)
+                .map_err(|error| (ErrorCode::INVALID_TOPIC_EXCEPTION, error.to_string()))?;
+            let image = shard.image();
+            if image.topic_by_name(name).is_none() {
+                let message = "This server does not host this topic-partition.".to_string();
+                return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message));
+            }
+            Ok(describe_topic(shard.config(), image.topic_configs(name)))
+        }
+        // The cluster-wide defaults: nothing can be set on them yet.
+        BROKER if name.is_empty() => Ok(Vec::new()),
+        BROKER if name.parse() == Ok(shard.node().id().0) => Ok(describe_broker(shard.config())),
+        BROKER => Err(invalid(format!(
+            "Unexpected broker id, expected {} but received {name}",
+            shard.node().id()
+        ))),
+        other => Err(invalid(format!("Unsupported resource type: {other}"))),
+    }
+}
+
+fn described<'a>(
+    resource: DescribeConfigsResource<'a>,
+    rows: Vec<ConfigRow>,
+    wanted: &Wanted<'_>,
+) -> DescribeConfigsResult<'a> {
+    let is_wanted = |row: &ConfigRow| {
+        wanted
+            .keys
+            .as_ref()
+            .is_none_or(|keys| keys.iter().any(|key| key == row.name()))
+    };
+    DescribeConfigsResult {
+        error_message: None,
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name,
+        configs: rows
+            .into_iter()
+            .filter(is_wanted)
+            .map(|row| described_row(row, wanted))
+            .collect(),
+        ..Default::default()
+    }
+}
+
+fn described_row<'a>(row: ConfigRow, wanted: &Wanted<'_>) -> DescribeConfigsResourceResult<'a> {
+    let synonyms = if wanted.synonyms {
+        row.synonyms.iter().map(synonym).collect()
+    } else {
+        Array::default()
+    };
+    DescribeConfigsResourceResult {
+        name: Str::from(row.name()),
+        read_only: row.read_only,
+        config_source: row.source as i8,
+        is_sensitive: row.is_sensitive(),
+        synonyms,
+        config_type: row.config_type(),
+        documentation: wanted.documentation.then(|| Str::from(row.documentation())),
+        value: row.value.map(Str::from),
+    }
+}
+
+fn synonym<'a>(synonym: &ConfigSynonym) -> DescribeConfigsSynonym<'a> {
+    DescribeConfigsSynonym {
+        name: Str::from(synonym.name),
+        value: synonym.value.clone().map(Str::from),
+        source: synonym.source as i8,
+    }
+}
+
+fn refused<'a>(
+    resource: DescribeConfigsResource<'a>,
+    code: ErrorCode,
+    message: String,
+) -> DescribeConfigsResult<'a> {
+    DescribeConfigsResult {
+        error_code: code.0,
+        error_message: Some(Str::from(message)),
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name,
+        ..Default::default()
+    }
+}
+
+/// The settings of a topic that was just created, as CreateTopics tells them (KIP-525).
+pub fn created_topic_configs<'a>(shard: &Shard, configs: &Configs) -> Array<'a, CreatableTopicConfigs<'a>> {
+    let rows = describe_topic(shard.config(), configs).into_iter();
+    rows.map(|row| CreatableTopicConfigs {
+        name: Str::from(row.name()),
+        read_only: row.read_only,
+        config_source: row.source as i8,
+        is_sensitive: row.is_sensitive(),
+        value: row.value.map(Str::from),
+    })
+    .collect()
+}

@@ -1,0 +1,111 @@
+//! ListOffsets (key 2), versions 1–11: offsets by time, and Kafka's special times.
+
+use std::rc::Rc;
+
+use crate::base::{LeaderEpoch, PartitionIndex, Timestamp};
+use crate::partition::Refusal;
+use crate::shard::{FindOffset, FoundOffset, OffsetTarget, Shard, join_all};
+use crate::wire::messages::list_offsets_request::ListOffsetsRequest;
+use crate::wire::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
+};
+use crate::wire::{ErrorCode, Str};
+
+use super::{Reply, Request};
+
+/// `isolation_level` of a reader that wants committed records only.
+const READ_COMMITTED: i8 = 1;
+
+struct Topic {
+    name: String,
+    partitions: Vec<(i32, Result<FindOffset, ErrorCode>)>,
+}
+
+/// Answers a ListOffsets request.
+pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
+    let topics = {
+        let body: ListOffsetsRequest<'_> = match request.body() {
+            Ok(body) => body,
+            Err(error) => return request.malformed(error),
+        };
+        plan(&shard, request.version, &body)
+    };
+    let finds = topics
+        .iter()
+        .flat_map(|topic| &topic.partitions)
+        .map(|(_, find)| find_one(&shard, *find));
+    let mut found = join_all(finds.collect()).await.into_iter();
+    let answers = topics.into_iter().map(|topic| ListOffsetsTopicResponse {
+        partitions: topic
+            .partitions
+            .iter()
+            .zip(&mut found)
+            .map(|((index, _), found)| answer(*index, found))
+            .collect(),
+        name: Str::from(topic.name),
+    });
+    request.reply(&ListOffsetsResponse {
+        topics: answers.collect(),
+        ..Default::default()
+    })
+}
+
+fn plan(shard: &Shard, version: i16, body: &ListOffsetsRequest<'_>) -> Vec<Topic> {
+    let read_committed = body.isolation_level == READ_COMMITTED;
+    let topics = body.topics.iter().map(|topic| {
+        let known = shard.image().topic_by_name(&topic.name).map(|topic| topic.id);
+        let partitions = topic.partitions.iter().map(|partition| {
+            let find = known.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).and_then(|id| {
+                Ok(FindOffset {
+                    partition: shard.existing_partition(id, PartitionIndex(partition.partition_index))?,
+                    current_epoch: LeaderEpoch(partition.current_leader_epoch),
+                    target: target(version, partition.timestamp, read_committed)?,
+                })
+            });
+            (partition.partition_index, find)
+        });
+        Topic {
+            partitions: partitions.collect(),
+            name: topic.name.into_owned(),
+        }
+    });
+    topics.collect()
+}
+
+/// What a time on the wire means, in a version that knows it.
+fn target(version: i16, timestamp: i64, read_committed: bool) -> Result<OffsetTarget, ErrorCode> {
+    match timestamp {
+        0.. => Ok(OffsetTarget::Time(Timestamp(timestamp))),
+        -1 => Ok(OffsetTarget::Latest { read_committed }),
+        -2 => Ok(OffsetTarget::Earliest),
+        -3 if version >= 7 => Ok(OffsetTarget::MaxTimestamp),
+        // Everything is local without tiered storage.
+        -4 if version >= 8 => Ok(OffsetTarget::Earliest),
+        -5 if version >= 9 => Ok(OffsetTarget::Tiered),
+        -6 if version >= 11 => Ok(OffsetTarget::Tiered),
+        _ => Err(ErrorCode::UNSUPPORTED_VERSION),
+    }
+}
+
+async fn find_one(shard: &Rc<Shard>, find: Result<FindOffset, ErrorCode>) -> Result<FoundOffset, Refusal> {
+    shard.find_offset(find?).await
+}
+
+fn answer(index: i32, found: Result<FoundOffset, Refusal>) -> ListOffsetsPartitionResponse {
+    match found {
+        Ok(found) => ListOffsetsPartitionResponse {
+            partition_index: index,
+            timestamp: found.timestamp.0,
+            offset: found.offset.0,
+            leader_epoch: found.leader_epoch.0,
+            ..Default::default()
+        },
+        Err(refusal) => ListOffsetsPartitionResponse {
+            partition_index: index,
+            error_code: refusal.code.0,
+            timestamp: -1,
+            offset: -1,
+            leader_epoch: -1,
+        },
+    }
+}

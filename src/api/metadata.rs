@@ -1,0 +1,185 @@
+//! Metadata (key 3), versions 0–13: brokers and topics, and the creation of topics that a client names.
+
+use std::rc::Rc;
+
+use crate::base::TopicId;
+use crate::metadata::names::validate_topic_name;
+use crate::metadata::{Image, Topic};
+use crate::shard::{NewTopics, Shard};
+use crate::wire::messages::metadata_request::MetadataRequest;
+use crate::wire::messages::metadata_response::{
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use crate::wire::{ErrorCode, Str};
+
+use super::endpoints::{self, CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, TOPIC_OPERATIONS};
+use super::{Reply, Request};
+
+/// Which topics a client asks about.
+enum Asked {
+    All,
+    Some(Vec<Named>),
+}
+
+/// A topic by name or by id.
+enum Named {
+    Name(String),
+    Id(TopicId),
+}
+
+struct Plan {
+    asked: Asked,
+    may_create: bool,
+    with_topic_operations: bool,
+    with_cluster_operations: bool,
+}
+
+/// Answers a Metadata request.
+pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
+    let plan = {
+        let body: MetadataRequest<'_> = match request.body() {
+            Ok(body) => body,
+            Err(error) => return request.malformed(error),
+        };
+        plan(request.version, &body)
+    };
+    let created = match &plan.asked {
+        Asked::Some(named) if plan.may_create => create_missing(&shard, named).await,
+        _ => Vec::new(),
+    };
+    let image = shard.image();
+    let topics = match &plan.asked {
+        Asked::All => image.topics().map(|topic| describe(topic, &plan)).collect(),
+        Asked::Some(named) => named
+            .iter()
+            .map(|named| answer(&image, named, &plan, &created))
+            .collect(),
+    };
+    let brokers = endpoints::endpoints(&shard, &request.origin)
+        .into_iter()
+        .map(|endpoint| MetadataResponseBroker {
+            node_id: endpoint.broker.0,
+            host: Str::from(endpoint.host),
+            port: i32::from(endpoint.port),
+            ..Default::default()
+        });
+    request.reply(&MetadataResponse {
+        brokers: brokers.collect(),
+        cluster_id: Some(Str::from(shard.node().cluster_id.as_str())),
+        controller_id: endpoints::this_broker(&shard).0,
+        topics,
+        cluster_authorized_operations: operations(plan.with_cluster_operations, CLUSTER_OPERATIONS),
+        ..Default::default()
+    })
+}
+
+fn plan(version: i16, body: &MetadataRequest<'_>) -> Plan {
+    let asked = match &body.topics {
+        None => Asked::All,
+        // Before version 1 an empty list asked for all topics.
+        Some(topics) if topics.is_empty() && version == 0 => Asked::All,
+        Some(topics) => Asked::Some(
+            topics
+                .iter()
+                .map(|topic| match topic.name {
+                    Some(name) => Named::Name(name.into_owned()),
+                    None => Named::Id(topic.topic_id),
+                })
+                .collect(),
+        ),
+    };
+    Plan {
+        asked,
+        may_create: version < 4 || body.allow_auto_topic_creation,
+        with_topic_operations: body.include_topic_authorized_operations,
+        with_cluster_operations: body.include_cluster_authorized_operations,
+    }
+}
+
+/// Creates what is asked for by name and isn't there; the codes of what could not be created, by name.
+async fn create_missing(shard: &Rc<Shard>, named: &[Named]) -> Vec<(String, ErrorCode)> {
+    if !shard.config().auto_create_topics() {
+        return Vec::new();
+    }
+    let missing: Vec<String> = {
+        let image = shard.image();
+        let names = named.iter().filter_map(|named| match named {
+            Named::Name(name) => Some(name),
+            Named::Id(_) => None,
+        });
+        let is_missing =
+            |name: &&String| validate_topic_name(name).is_ok() && image.topic_by_name(name).is_none();
+        names.filter(is_missing).cloned().collect()
+    };
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    match shard.create_topics(NewTopics::Named(missing.clone())).await {
+        Err(refusal) => missing.into_iter().map(|name| (name, refusal.code)).collect(),
+        // One that exists by now was created by someone faster.
+        Ok(answers) => answers
+            .into_iter()
+            .filter_map(|(name, answer)| answer.err().map(|error| (name, error.code())))
+            .filter(|(_, code)| *code != ErrorCode::TOPIC_ALREADY_EXISTS)
+            .collect(),
+    }
+}
+
+fn answer<'a>(
+    image: &Image,
+    named: &Named,
+    plan: &Plan,
+    refused: &[(String, ErrorCode)],
+) -> MetadataResponseTopic<'a> {
+    let (topic, name, id, code) = match named {
+        Named::Id(id) => (image.topic(*id), None, *id, ErrorCode::UNKNOWN_TOPIC_ID),
+        Named::Name(name) => {
+            let refused = refused
+                .iter()
+                .find(|(refused, _)| refused == name)
+                .map(|(_, code)| *code);
+            let code = match refused {
+                Some(code) => code,
+                None if validate_topic_name(name).is_err() => ErrorCode::INVALID_TOPIC_EXCEPTION,
+                None => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            };
+            (image.topic_by_name(name), Some(name.clone()), TopicId::ZERO, code)
+        }
+    };
+    match topic {
+        Some(topic) => describe(topic, plan),
+        None => MetadataResponseTopic {
+            error_code: code.0,
+            name: name.map(Str::from),
+            topic_id: id,
+            topic_authorized_operations: OPERATIONS_NOT_ASKED,
+            ..Default::default()
+        },
+    }
+}
+
+fn describe<'a>(topic: &Topic, plan: &Plan) -> MetadataResponseTopic<'a> {
+    let partitions = topic
+        .partitions
+        .iter()
+        .map(|(index, partition)| MetadataResponsePartition {
+            partition_index: index.0,
+            leader_id: partition.leader.map_or(-1, |node| node.0),
+            leader_epoch: partition.leader_epoch.0,
+            replica_nodes: partition.replicas.iter().map(|node| node.0).collect(),
+            isr_nodes: partition.isr.iter().map(|node| node.0).collect(),
+            ..Default::default()
+        });
+    MetadataResponseTopic {
+        name: Some(Str::from(topic.name.to_string())),
+        topic_id: topic.id,
+        is_internal: topic.is_internal(),
+        partitions: partitions.collect(),
+        topic_authorized_operations: operations(plan.with_topic_operations, TOPIC_OPERATIONS),
+        ..Default::default()
+    }
+}
+
+fn operations(asked: bool, operations: i32) -> i32 {
+    if asked { operations } else { OPERATIONS_NOT_ASKED }
+}

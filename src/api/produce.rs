@@ -1,0 +1,213 @@
+//! Produce (key 0), versions 3–13. Versions 0–2 are advertised because librdkafka looks for them, and refused, as Kafka does.
+//!
+//! Each partition of the request has its own outcome. The records are split off the frame without a copy and go to
+//! the core that owns the partition; `acks` 1 and all mean the same while there is one replica.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use bytes::BytesMut;
+
+use crate::base::{PartitionIndex, TopicId, TopicPartition};
+use crate::partition::{Appended, Refusal};
+use crate::shard::{Shard, join_all};
+use crate::wire::messages::produce_request::ProduceRequest;
+use crate::wire::messages::produce_response::{
+    PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use crate::wire::{ErrorCode, Records, Str, frame};
+
+use super::{Reply, Request};
+
+/// Kafka writes no older batches since 4.0 (KIP-896); versions below this one cannot carry the current format.
+const FIRST_VERSION: i16 = 3;
+
+/// What is left of the request once its frame has been split up.
+struct Plan {
+    acks: i16,
+    is_transactional: bool,
+    topics: Vec<Topic>,
+    /// In the order of the request, which is the order of `ranges` too.
+    partitions: Vec<Piece>,
+}
+
+struct Topic {
+    name: String,
+    id: TopicId,
+    pieces: Range<usize>,
+}
+
+/// One partition's part of the request.
+struct Piece {
+    index: i32,
+    target: Result<TopicPartition, ErrorCode>,
+    records: BytesMut,
+}
+
+/// Answers a produce request.
+pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
+    if request.version < FIRST_VERSION {
+        return Reply::Close(format!(
+            "Produce version {} carries a format that is no longer written",
+            request.version
+        ));
+    }
+    let mut plan = match plan(&shard, &mut request) {
+        Ok(plan) => plan,
+        Err(reply) => return reply,
+    };
+    let pieces = std::mem::take(&mut plan.partitions);
+    let indexes: Vec<i32> = pieces.iter().map(|piece| piece.index).collect();
+    let outcomes = match refuse_whole(&plan) {
+        Some(code) => pieces.iter().map(|_| Err(Refusal::from(code))).collect(),
+        None => append_all(&shard, pieces).await,
+    };
+    if plan.acks == 0 {
+        return reply_to_silence(&outcomes);
+    }
+    reply(&request, plan.topics, &indexes, outcomes)
+}
+
+/// What is wrong with the request as a whole, if anything.
+fn refuse_whole(plan: &Plan) -> Option<ErrorCode> {
+    if plan.is_transactional {
+        // No transaction can have begun: InitProducerId refuses transactional ids.
+        return Some(ErrorCode::INVALID_TXN_STATE);
+    }
+    if !matches!(plan.acks, -1..=1) {
+        return Some(ErrorCode::INVALID_REQUIRED_ACKS);
+    }
+    None
+}
+
+/// Reads the request, then splits every partition's records off its frame.
+fn plan(shard: &Shard, request: &mut Request) -> Result<Plan, Reply> {
+    let mut ranges = Vec::new();
+    let mut plan = {
+        let body: ProduceRequest<'_> = request.body().map_err(|error| request.malformed(error))?;
+        let mut plan = Plan {
+            acks: body.acks,
+            is_transactional: body.transactional_id.is_some(),
+            topics: Vec::new(),
+            partitions: Vec::new(),
+        };
+        for topic in body.topic_data.iter() {
+            let first = plan.partitions.len();
+            let known = resolve(shard, request.version, &topic.name, topic.topic_id);
+            for partition in topic.partition_data.iter() {
+                let index = partition.index;
+                let target = known.and_then(|id| shard.existing_partition(id, PartitionIndex(index)));
+                plan.partitions.push(Piece {
+                    index,
+                    target,
+                    records: BytesMut::new(),
+                });
+                let after = ranges.last().map_or(0, |range: &Range<usize>| range.end);
+                ranges.push(records_range(&request.frame, partition.records.as_ref(), after));
+            }
+            let pieces = first..plan.partitions.len();
+            plan.topics.push(Topic {
+                name: topic.name.into_owned(),
+                id: topic.topic_id,
+                pieces,
+            });
+        }
+        plan
+    };
+    let records = frame::carve(std::mem::take(&mut request.frame), &ranges);
+    for (piece, records) in plan.partitions.iter_mut().zip(records) {
+        piece.records = records;
+    }
+    Ok(plan)
+}
+
+fn resolve(shard: &Shard, version: i16, name: &str, id: TopicId) -> Result<TopicId, ErrorCode> {
+    let image = shard.image();
+    if version >= 13 {
+        return image.topic(id).map(|_| id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID);
+    }
+    image
+        .topic_by_name(name)
+        .map(|topic| topic.id)
+        .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+}
+
+/// Where `records` lie in `frame`, which they were decoded from; for none, where `after` ends.
+fn records_range(frame: &[u8], records: Option<&Records<'_>>, after: usize) -> Range<usize> {
+    match records {
+        Some(Records::Wire(bytes)) if !bytes.is_empty() => frame::range_in(frame, bytes),
+        _ => after..after,
+    }
+}
+
+async fn append_all(shard: &Rc<Shard>, pieces: Vec<Piece>) -> Vec<Result<Appended, Refusal>> {
+    let mut outcomes = Vec::with_capacity(pieces.len());
+    let mut elsewhere = Vec::new();
+    for Piece { target, records, .. } in pieces {
+        outcomes.push(match target {
+            Err(code) => Err(Refusal::from(code)),
+            Ok(partition) if shard.owns(partition) => shard.append_here(partition, records),
+            Ok(partition) => {
+                elsewhere.push((outcomes.len(), shard.append_elsewhere(partition, records)));
+                Err(Refusal::from(ErrorCode::UNKNOWN_SERVER_ERROR))
+            }
+        });
+    }
+    let (places, asked): (Vec<usize>, Vec<_>) = elsewhere.into_iter().unzip();
+    for (place, outcome) in places.into_iter().zip(join_all(asked).await) {
+        outcomes[place] = outcome;
+    }
+    outcomes
+}
+
+/// `acks=0` asked for no answer; an error closes the connection, so that the client looks at the metadata again.
+fn reply_to_silence(outcomes: &[Result<Appended, Refusal>]) -> Reply {
+    match outcomes.iter().find_map(|outcome| outcome.as_ref().err()) {
+        None => Reply::Silent,
+        Some(refusal) => Reply::Close(format!(
+            "a produce request with acks=0 failed with {:?}",
+            refusal.code
+        )),
+    }
+}
+
+fn reply(
+    request: &Request,
+    topics: Vec<Topic>,
+    indexes: &[i32],
+    outcomes: Vec<Result<Appended, Refusal>>,
+) -> Reply {
+    let responses = topics.into_iter().map(|topic| TopicProduceResponse {
+        partition_responses: topic
+            .pieces
+            .map(|piece| partition_response(indexes[piece], &outcomes[piece]))
+            .collect(),
+        name: Str::from(topic.name),
+        topic_id: topic.id,
+    });
+    request.reply(&ProduceResponse {
+        responses: responses.collect(),
+        ..Default::default()
+    })
+}
+
+fn partition_response<'a>(index: i32, outcome: &Result<Appended, Refusal>) -> PartitionProduceResponse<'a> {
+    match outcome {
+        Ok(appended) => PartitionProduceResponse {
+            index,
+            base_offset: appended.base_offset.0,
+            log_append_time_ms: appended.append_time.0,
+            log_start_offset: appended.start_offset.0,
+            ..Default::default()
+        },
+        Err(refusal) => PartitionProduceResponse {
+            index,
+            error_code: refusal.code.0,
+            base_offset: -1,
+            log_append_time_ms: -1,
+            log_start_offset: -1,
+            error_message: refusal.message.clone().map(Str::from),
+            ..Default::default()
+        },
+    }
+}

@@ -1,0 +1,86 @@
+//! The one table of the APIs that are served.
+
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+
+use crate::shard::Shard;
+
+use super::{
+    Pending, Request, api_versions, create_topics, delete_topics, describe_cluster, describe_configs, fetch,
+    find_coordinator, init_producer_id, list_offsets, metadata, produce,
+};
+
+/// One API: what is advertised and what runs.
+pub struct Api {
+    /// Kafka's API key.
+    pub key: i16,
+    /// The versions that ApiVersions names and that are served.
+    pub versions: RangeInclusive<i16>,
+    /// Answers a request of one of these versions.
+    pub serve: fn(Rc<Shard>, Request) -> Pending,
+}
+
+const fn api(key: i16, first: i16, last: i16, serve: fn(Rc<Shard>, Request) -> Pending) -> Api {
+    Api {
+        key,
+        versions: first..=last,
+        serve,
+    }
+}
+
+/// Every API that is served, by key.
+pub static APIS: &[Api] = &[
+    api(0, 0, 13, |shard, request| {
+        Box::pin(produce::serve(shard, request))
+    }),
+    api(1, 4, 18, |shard, request| Box::pin(fetch::serve(shard, request))),
+    api(2, 1, 11, |shard, request| {
+        Box::pin(list_offsets::serve(shard, request))
+    }),
+    api(3, 0, 13, |shard, request| {
+        Box::pin(metadata::serve(shard, request))
+    }),
+    api(10, 0, 6, |_, request| Box::pin(find_coordinator::serve(request))),
+    api(18, 0, 4, |shard, request| {
+        Box::pin(api_versions::serve(shard, request))
+    }),
+    api(19, 2, 7, |shard, request| {
+        Box::pin(create_topics::serve(shard, request))
+    }),
+    api(20, 1, 6, |shard, request| {
+        Box::pin(delete_topics::serve(shard, request))
+    }),
+    api(22, 0, 5, |shard, request| {
+        Box::pin(init_producer_id::serve(shard, request))
+    }),
+    api(32, 1, 4, |shard, request| {
+        Box::pin(describe_configs::serve(shard, request))
+    }),
+    api(60, 0, 2, |shard, request| {
+        Box::pin(describe_cluster::serve(shard, request))
+    }),
+];
+
+/// The API of `key`, if it is served.
+pub fn find(key: i16) -> Option<&'static Api> {
+    APIS.binary_search_by_key(&key, |api| api.key)
+        .ok()
+        .map(|at| &APIS[at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_ordered_by_key() {
+        assert!(APIS.windows(2).all(|pair| pair[0].key < pair[1].key));
+    }
+
+    #[test]
+    fn a_key_finds_its_api_and_an_unknown_one_none() {
+        assert_eq!(find(18).map(|api| api.key), Some(18));
+        assert!(find(17).is_none());
+        assert!(find(-1).is_none());
+    }
+}
