@@ -29,17 +29,12 @@ pub struct ServeArgs {
 /// Runs the broker until it is stopped.
 pub fn serve(args: ServeArgs) -> ExitCode {
     match read_config(&args) {
-        Ok(config) => start(config),
+        Ok(config) => crate::server::serve(config),
         Err(failure) => {
             eprintln!("ringlog: {failure}");
             failure.exit_code()
         }
     }
-}
-
-fn start(_config: Config) -> ExitCode {
-    eprintln!("ringlog: this build has no server yet");
-    ExitCode::FAILURE
 }
 
 fn read_config(args: &ServeArgs) -> Result<Config, Failure> {

@@ -1,0 +1,150 @@
+//! Cuts a connection's bytes into request frames.
+//!
+//! A frame is a size (i32, big-endian) and that many bytes. Each frame gets one allocation of its own, so that a record batch
+//! which stays in memory keeps alive nothing but the request it came in. Small frames are copied out of the ring's
+//! buffers; what is missing of a large one is received straight into place.
+
+use std::fmt;
+use std::io;
+
+use bytes::BytesMut;
+
+use crate::io::net::{Chunk, Reader};
+
+/// From this many missing bytes on, the rest of a frame is received without the copy.
+const RECEIVE_IN_PLACE_BYTES_MIN: usize = 32 << 10;
+
+/// The frames of one connection.
+pub struct Frames {
+    reader: Reader,
+    frame_bytes_max: usize,
+    chunk: Option<Chunk>,
+    chunk_at: usize,
+}
+
+/// Why there are no more frames.
+#[derive(Debug)]
+pub enum FrameError {
+    /// The size field is negative or over `socket.request.max.bytes`.
+    Size { size: i32, size_max: usize },
+    /// The peer closed the connection inside a frame.
+    Truncated,
+    /// The socket failed.
+    Socket(io::Error),
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FrameError::Size { size, size_max } => {
+                write!(
+                    f,
+                    "a frame of {size} bytes; socket.request.max.bytes allows 0 to {size_max}"
+                )
+            }
+            FrameError::Truncated => write!(f, "the peer closed the connection inside a frame"),
+            FrameError::Socket(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl From<io::Error> for FrameError {
+    fn from(error: io::Error) -> Self {
+        FrameError::Socket(error)
+    }
+}
+
+impl Frames {
+    /// The frames of what `reader` receives, each at most `frame_bytes_max` bytes.
+    pub fn new(reader: Reader, frame_bytes_max: usize) -> Frames {
+        Frames {
+            reader,
+            frame_bytes_max,
+            chunk: None,
+            chunk_at: 0,
+        }
+    }
+
+    /// The next whole frame, without its size; `None` when the peer closed between frames.
+    pub async fn next(&mut self) -> Result<Option<BytesMut>, FrameError> {
+        let mut size = [0; 4];
+        for (filled, byte) in size.iter_mut().enumerate() {
+            match self.next_byte().await? {
+                Some(next) => *byte = next,
+                None if filled == 0 => return Ok(None),
+                None => return Err(FrameError::Truncated),
+            }
+        }
+        let size = i32::from_be_bytes(size);
+        let size_bytes = match usize::try_from(size) {
+            Ok(size_bytes) if size_bytes <= self.frame_bytes_max => size_bytes,
+            _ => {
+                return Err(FrameError::Size {
+                    size,
+                    size_max: self.frame_bytes_max,
+                });
+            }
+        };
+        self.body(size_bytes).await.map(Some)
+    }
+
+    async fn next_byte(&mut self) -> Result<Option<u8>, FrameError> {
+        if !self.fill().await? {
+            return Ok(None);
+        }
+        let byte = self.rest()[0];
+        self.take(1);
+        Ok(Some(byte))
+    }
+
+    async fn body(&mut self, size_bytes: usize) -> Result<BytesMut, FrameError> {
+        let mut frame = BytesMut::with_capacity(size_bytes);
+        while frame.len() < size_bytes {
+            let missing = size_bytes - frame.len();
+            if self.rest().is_empty() && missing >= RECEIVE_IN_PLACE_BYTES_MIN {
+                return self.receive_in_place(frame, missing).await;
+            }
+            if !self.fill().await? {
+                return Err(FrameError::Truncated);
+            }
+            let taken = missing.min(self.rest().len());
+            frame.extend_from_slice(&self.rest()[..taken]);
+            self.take(taken);
+        }
+        Ok(frame)
+    }
+
+    async fn receive_in_place(&mut self, frame: BytesMut, missing: usize) -> Result<BytesMut, FrameError> {
+        match self.reader.recv_exact(frame, missing).await {
+            Ok(frame) => Ok(frame),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(FrameError::Truncated),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes sure that something unread is at hand; false when the peer closed.
+    async fn fill(&mut self) -> Result<bool, FrameError> {
+        while self.rest().is_empty() {
+            self.chunk = None;
+            self.chunk_at = 0;
+            match self.reader.recv().await? {
+                Some(chunk) => self.chunk = Some(chunk),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.chunk.as_ref().map_or(&[], |chunk| &chunk[self.chunk_at..])
+    }
+
+    /// Marks bytes as read; an emptied chunk goes back to the ring at once.
+    fn take(&mut self, bytes: usize) {
+        self.chunk_at += bytes;
+        if self.rest().is_empty() {
+            self.chunk = None;
+            self.chunk_at = 0;
+        }
+    }
+}

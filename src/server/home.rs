@@ -1,0 +1,73 @@
+//! The data directory: whose it is, that nobody else uses it, and how the last run ended.
+
+use crate::base::TopicId;
+use crate::config::Config;
+use crate::io::random_uuid;
+use crate::log::Opened;
+use crate::log::dir::{CheckpointedOffsets, LogDir, MetaProperties};
+
+/// The locked data directory of a running node.
+pub struct Home {
+    dir: LogDir,
+    properties: MetaProperties,
+    opened: Opened,
+}
+
+impl Home {
+    /// Locks the configured directory; formats an empty one for this node and a new cluster.
+    ///
+    /// # Errors
+    /// A text that says which directory or setting is wrong.
+    pub fn open(config: &Config) -> Result<Home, String> {
+        let path = config.log_dir();
+        let at = |error: &dyn std::fmt::Display| format!("log.dirs: {error}");
+        let mut dir = LogDir::open_now(path).map_err(|error| at(&error))?;
+        dir.remove_deleted_now().map_err(|error| at(&error))?;
+        let properties = match dir.properties().cloned() {
+            Some(properties) if properties.node_id == config.node_id() => properties,
+            Some(properties) => {
+                return Err(format!(
+                    "log.dirs: {} belongs to node.id {}, and node.id is {}",
+                    path.display(),
+                    properties.node_id,
+                    config.node_id()
+                ));
+            }
+            None => {
+                let properties = MetaProperties {
+                    cluster_id: TopicId(random_uuid()).to_string(),
+                    node_id: config.node_id(),
+                    directory_id: TopicId(random_uuid()),
+                };
+                dir.format_now(properties.clone()).map_err(|error| at(&error))?;
+                properties
+            }
+        };
+        Ok(Home {
+            opened: dir.opened(),
+            properties,
+            dir,
+        })
+    }
+
+    /// Whose it is.
+    pub fn properties(&self) -> &MetaProperties {
+        &self.properties
+    }
+
+    /// How the last run left it. A new directory counts as crashed: there is nothing in it to trust.
+    pub fn opened(&self) -> Opened {
+        self.opened
+    }
+
+    /// Says that every log was closed, and gives the directory back.
+    ///
+    /// # Errors
+    /// A text; the next start then takes this stop for a crash.
+    pub fn mark_clean_stop(self, broker_epoch: i64) -> Result<(), String> {
+        // After a clean stop nothing is scanned, so no recovery point is needed.
+        self.dir
+            .close_now(CheckpointedOffsets::default(), broker_epoch)
+            .map_err(|error| format!("the clean stop could not be marked: {error}"))
+    }
+}

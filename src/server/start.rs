@@ -1,0 +1,217 @@
+//! From a configuration to a broker that listens, and back.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "the cores' threads take their parts here once, before any request"
+)]
+
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::api::Origin;
+use crate::base::{CoreId, Instant};
+use crate::config::{self, Config, ListenerConfig};
+use crate::io::mesh::{self, Port};
+use crate::io::net::{Bound, Listener};
+use crate::io::signal::{self, Signal};
+use crate::io::{self, Options};
+use crate::shard::{CONTROLLER_CORE, MAILBOX_MESSAGES, Message, Node, Shard};
+
+use super::connection;
+use super::home::Home;
+use super::listeners;
+use super::log_limit::LogLimit;
+
+/// After a failed accept (no descriptors left, say) the next try waits this long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What one core is handed at its start.
+struct Part {
+    port: Port<Message>,
+    listeners: Vec<(String, Bound)>,
+}
+
+/// Runs the broker until it is told to stop.
+pub fn serve(config: Config) -> ExitCode {
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("ringlog: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config) -> Result<(), String> {
+    let started = io::now();
+    signal::block_in_process();
+    let home = Home::open(&config)?;
+    let cpus = config
+        .ringlog_cores()
+        .choose(&io::allowed_cpus().map_err(|error| error.to_string())?)?;
+    let cores =
+        u16::try_from(cpus.len()).map_err(|_| format!("ringlog.cores: {} are too many", cpus.len()))?;
+    let bound = listeners::bind(&config, cpus.len())?;
+    let ports = mesh::build(cpus.len(), MAILBOX_MESSAGES);
+    let parts = ports
+        .into_iter()
+        .zip(bound.by_core)
+        .map(|(port, listeners)| Some(Part { port, listeners }));
+    let parts: Arc<Mutex<Vec<Option<Part>>>> = Arc::new(Mutex::new(parts.collect()));
+    let options = Options {
+        cores: cpus,
+        profile: io_profile(config.profile()),
+        stall_limit: config.stall_limit(),
+        pin: config.pin(),
+    };
+    let node = Arc::new(Node {
+        config,
+        advertised: bound.advertised,
+        cores,
+        cluster_id: home.properties().cluster_id.clone(),
+        directory_id: home.properties().directory_id,
+        opened: home.opened(),
+    });
+    let outcome: Arc<Mutex<Result<i64, String>>> =
+        Arc::new(Mutex::new(Err("core 0 did not end".to_string())));
+    let main = {
+        let outcome = outcome.clone();
+        move |core: CoreId| {
+            let part = take_part(&parts, core);
+            let (node, outcome) = (node.clone(), outcome.clone());
+            async move {
+                let shard = Shard::start(node, part.port);
+                if core == CONTROLLER_CORE {
+                    *unpoisoned(&outcome) = lead(shard, part.listeners, started).await;
+                } else {
+                    follow(shard, part.listeners).await;
+                }
+            }
+        }
+    };
+    io::run(options, main).map_err(|error| error.to_string())?;
+    let broker_epoch = std::mem::replace(&mut *unpoisoned(&outcome), Ok(-1))?;
+    home.mark_clean_stop(broker_epoch)
+}
+
+fn io_profile(profile: config::Profile) -> io::Profile {
+    match profile {
+        config::Profile::Park => io::Profile::Park,
+        config::Profile::Adaptive { spin } => io::Profile::Adaptive { spin },
+        config::Profile::Busy => io::Profile::Busy,
+    }
+}
+
+/// A lock that only ever guards plain assignments cannot be left half-done.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take_part(parts: &Mutex<Vec<Option<Part>>>, core: CoreId) -> Part {
+    unpoisoned(parts)[core.index()]
+        .take()
+        .expect("each core starts once")
+}
+
+/// Core 0: opens everything, tells the others, and waits for the signal to stop. Ends with the broker's epoch when
+/// everything was closed as it should be.
+async fn lead(shard: Rc<Shard>, listeners: Vec<(String, Bound)>, started: Instant) -> Result<i64, String> {
+    let mut outcome = shard.open().await;
+    if outcome.is_ok() {
+        outcome = accept_all(&shard, listeners);
+    }
+    if outcome.is_ok() {
+        shard.let_all_listen().await;
+        shard.start_retention();
+        print_ready(shard.node(), started);
+        wait_for_stop(&shard).await;
+    }
+    let broker_epoch = shard.broker_epoch();
+    let stopped = shard.stop_all().await;
+    println!("{}", io::counters());
+    outcome.and(stopped).map(|()| broker_epoch)
+}
+
+/// Every other core: does what core 0 says.
+async fn follow(shard: Rc<Shard>, listeners: Vec<(String, Bound)>) {
+    if !shard.told_to_listen().await {
+        return;
+    }
+    if let Err(error) = accept_all(&shard, listeners) {
+        // The other cores accept on theirs; this one still serves its partitions.
+        tracing::error!("core {}: {error}", shard.core());
+    }
+    shard.start_retention();
+    shard.told_to_stop().await;
+}
+
+fn print_ready(node: &Node, started: Instant) {
+    let shown: Vec<String> = node.advertised.iter().map(address).collect();
+    println!(
+        "ringlog is ready on {} with {} cores, data in {}, after {} ms. Next: ringlog topic create ticks --bootstrap {}",
+        shown.join(", "),
+        node.cores,
+        node.config.log_dir().display(),
+        io::now().since(started).as_millis(),
+        shown.first().map_or("HOST:PORT", String::as_str),
+    );
+}
+
+async fn wait_for_stop(shard: &Shard) {
+    loop {
+        match signal::next().await {
+            Signal::Stop => return,
+            Signal::Report => println!(
+                "{}\npartitions on core {}: {}",
+                io::counters(),
+                shard.core(),
+                shard.owned_count()
+            ),
+        }
+    }
+}
+
+/// `HOST:PORT`, as the client commands take it.
+fn address(listener: &ListenerConfig) -> String {
+    let shown = listener.to_string();
+    shown
+        .split_once("://")
+        .map_or(shown.clone(), |(_, address)| address.to_string())
+}
+
+/// Accepts on this core's socket of every listener, until the core ends.
+fn accept_all(shard: &Rc<Shard>, listeners: Vec<(String, Bound)>) -> Result<(), String> {
+    let limit = Rc::new(LogLimit::default());
+    for (name, bound) in listeners {
+        let listener = Listener::new(bound).map_err(|error| format!("listeners: {name}: {error}"))?;
+        io::spawn(accept(
+            shard.clone(),
+            listener,
+            Rc::from(name.as_str()),
+            limit.clone(),
+        ));
+    }
+    Ok(())
+}
+
+async fn accept(shard: Rc<Shard>, mut listener: Listener, name: Rc<str>, limit: Rc<LogLimit>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let origin = Origin {
+                    listener: name.clone(),
+                    peer,
+                };
+                io::spawn(connection::serve(shard.clone(), stream, origin, limit.clone()));
+            }
+            Err(error) => {
+                limit.report(format_args!(
+                    "listener {name}: accepting a connection failed: {error}"
+                ));
+                io::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
