@@ -24,25 +24,22 @@ pub fn measure(plan: &Plan, busy: bool) -> Histogram<u64> {
     let latencies = Arc::new(Mutex::new(Histogram::new(3).unwrap()));
     let place = latencies.clone();
     let round_trips = plan.round_trips;
-    let run = move || {
-        io::run(options, move |core| {
-            let port = Rc::new(
-                ports.lock().unwrap()[core.index()]
-                    .take()
-                    .expect("each core runs once"),
-            );
-            let place = place.clone();
-            async move {
-                if core == CoreId(0) {
-                    *place.lock().unwrap() = ask(&port, round_trips).await;
-                } else {
-                    answer(&port).await;
-                }
+    io::run(options, move |core| {
+        let port = Rc::new(
+            ports.lock().unwrap()[core.index()]
+                .take()
+                .expect("each core runs once"),
+        );
+        let place = place.clone();
+        async move {
+            if core == CoreId(0) {
+                *place.lock().unwrap() = ask(&port, round_trips).await;
+            } else {
+                answer(&port).await;
             }
-        })
-    };
-    // Its own thread: the cores' threads would inherit this one's CPU until they pin themselves.
-    std::thread::spawn(run).join().unwrap().unwrap();
+        }
+    })
+    .unwrap();
     let latencies = latencies.lock().unwrap();
     latencies.clone()
 }

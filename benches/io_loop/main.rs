@@ -10,6 +10,11 @@
 //!
 //! Options: `--quick` (a few seconds, for checking that it works), `--rounds N`, `--cpus SERVER,CLIENT`, and
 //! `--stress SECONDS`, which instead drives two parking cores hard and fails when one slept over something.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "stands outside the broker: it compares the loop with bare threads and sockets"
+)]
 
 mod client;
 mod echo_ours;
@@ -46,7 +51,6 @@ fn main() {
         stress::run(seconds);
         return;
     }
-    host::pin_to(plan.client_cpu);
     let mut results = Results::default();
     let before = host::Cpus::read();
     for round in 0..plan.rounds {
@@ -73,7 +77,13 @@ fn measure_echo(plan: &Plan, case: Case, variant: Variant) -> hdrhistogram::Hist
         Variant::Ours => echo_ours::start(plan.server_cpu, case.busy),
         Variant::Thread => echo_thread::start(plan.server_cpu, case.busy),
     };
-    let latencies = client::measure(server.address, case.bytes, plan.round_trips);
+    let (address, cpu, round_trips) = (server.address, plan.client_cpu, plan.round_trips);
+    // Its own thread: threads inherit their starter's CPU set, and the servers' must be able to choose.
+    let client = std::thread::spawn(move || {
+        host::pin_to(cpu);
+        client::measure(address, case.bytes, round_trips)
+    });
+    let latencies = client.join().expect("the client got every message back");
     server
         .thread
         .join()

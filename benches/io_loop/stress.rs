@@ -98,7 +98,7 @@ async fn connection(
         port.send(CoreId(0), number).await;
         // A task more, as a request has that crosses rooms.
         io::spawn(async move { answered.await.expect("the receiver never ends") }).await;
-        if number % 7 == 0 {
+        if number.is_multiple_of(7) {
             io::yield_now().await;
         }
         if writer.send(vec![message.freeze()]).await.is_err() {
