@@ -499,6 +499,7 @@ mod tests {
             "process.roles=broker",
             "create.topic.policy.class.name=x",
             "connections.max.reauth.ms=5",
+            "min.insync.replicas=2",
         ];
         for file in table {
             let told = parse(file).unwrap_err();
@@ -591,7 +592,7 @@ mod tests {
         assert_eq!(config.profile(), Profile::Park);
         assert_eq!(config.ringlog_cores(), &Cores::All);
         assert!(config.pin() && config.auto_create_topics() && config.delete_topics());
-        assert_eq!(config.stall_limit(), Duration::from_millis(50));
+        assert_eq!(config.stall_limit(), Duration::from_millis(10));
         assert_eq!(config.tail_cache_bytes(), 32 << 20);
         assert_eq!(
             (config.num_partitions(), config.default_replication_factor()),

@@ -25,8 +25,9 @@ impl ConfigError {
         };
         ConfigError {
             message: format!(
-                "{key} = {}: can't be served: {why}. Remove it to start.",
-                shown.trim()
+                "{key} = {}: can't be served: {}. Remove it to start.",
+                shown.trim(),
+                why.trim_end_matches('.')
             ),
         }
     }

@@ -21,7 +21,8 @@ pub const PRODUCERS: &[Setting] = &[
         at_least(1),
         "900000",
         "The longest timeout that a transactional producer may ask for.",
-    ),
+    )
+    .inert(NO_TRANSACTIONS),
     int(
         "transactional.id.expiration.ms",
         at_least(1),

@@ -4,6 +4,8 @@ use crate::config::setting::row::*;
 use crate::config::setting::{ANY, Kind, Setting, at_least, between};
 
 pub(super) const NO_COMPACTION: &str = "logs are not compacted yet";
+pub(super) const ONE_REPLICA: &str =
+    "A single node holds one replica of everything, so min.insync.replicas can only be 1.";
 const NO_TIERING: &str = "there is no tiered storage";
 const KERNEL_FLUSHES: &str = "what is written is left to the kernel to flush (`ringlog.ack = written`)";
 const NO_RECOMPRESSION: &str = "batches keep the codec that the producer chose";
@@ -13,7 +15,8 @@ pub const TOPICS: &[Setting] = &[
     int("default.replication.factor", ANY, "1", "Replicas of a new topic that doesn't say."),
     bool("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it."),
     bool("delete.topic.enable", "true", "Whether topics can be deleted."),
-    int("min.insync.replicas", at_least(1), "1", "Replicas in sync that `acks=all` asks for.").dynamic(),
+    int("min.insync.replicas", at_least(1), "1", "Replicas in sync that `acks=all` asks for.").dynamic()
+    .only(&["1"], ONE_REPLICA),
     kind(
         "ringlog.ack",
         Kind::OneOf(&["written", "durable"]),

@@ -28,7 +28,8 @@ pub const NETWORK: &[Setting] = &[
         "The security protocol of each listener name. Only PLAINTEXT is served.",
     )
     .dynamic(),
-    text("inter.broker.listener.name", "", "The listener that brokers use among themselves.").unset(),
+    text("inter.broker.listener.name", "", "The listener that brokers use among themselves.").unset()
+    .inert("this release runs as a single node"),
     kind(
         "security.inter.broker.protocol",
         Kind::OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]),
@@ -56,7 +57,8 @@ pub const NETWORK: &[Setting] = &[
         ANY,
         "600000",
         "A connection that is silent for longer is closed; negative: never.",
-    ),
+    )
+    .inert("idle connections are not closed yet"),
     int("socket.listen.backlog.size", at_least(1), "50", "Connections that may wait to be accepted.")
         .inert("the kernel's own limit (net.core.somaxconn) applies"),
     int("socket.send.buffer.bytes", ANY, "102400", "Send buffer of a socket; -1 leaves it to the kernel.")

@@ -190,7 +190,7 @@ pub const CORES: &[Setting] = &[
     int(
         "ringlog.stall.limit.ms",
         between(1, 60_000),
-        "50",
+        "10",
         "A pass of a core's loop that takes longer counts as a stall and is reported.",
     ),
     kind(

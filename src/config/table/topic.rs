@@ -1,6 +1,6 @@
 //! The settings of a topic, in the order of their names.
 
-use super::log::NO_COMPACTION;
+use super::log::{NO_COMPACTION, ONE_REPLICA};
 use crate::config::setting::row::*;
 use crate::config::setting::{ANY, Kind, Setting, at_least, between};
 
@@ -89,7 +89,8 @@ pub const TOPIC: &[Setting] = &[
         .falls_back_to(&[same("log.cleaner.min.compaction.lag.ms")])
         .inert(NO_COMPACTION),
     int("min.insync.replicas", at_least(1), "1", "Replicas in sync that `acks=all` asks for.")
-        .falls_back_to(&[same("min.insync.replicas")]),
+        .falls_back_to(&[same("min.insync.replicas")])
+    .only(&["1"], ONE_REPLICA),
     bool("preallocate", "false", "Whether a new segment file is given its full size at once.")
         .falls_back_to(&[same("log.preallocate")])
         .inert("files are preallocated in small steps by themselves"),
