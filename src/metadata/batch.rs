@@ -1,18 +1,17 @@
 //! Metadata records as a batch of the metadata log (Kafka's `MetadataRecordSerde` in a `BatchBuilder`).
 
-use crate::base::{LeaderEpoch, Offset, Timestamp};
-use crate::wire::EncodeError;
-use crate::wire::batch::BatchBuilder;
+use crate::base::{LeaderEpoch, NodeId, Offset, Timestamp};
+use crate::wire::batch::{BatchBuilder, ControlType};
 use crate::wire::compression::Codec;
+use crate::wire::messages::LeaderChangeMessage;
+use crate::wire::messages::leader_change_message::Voter;
 use crate::wire::records::{MetadataRecord, encode_record};
+use crate::wire::{Encode, EncodeError, Encoder};
 use bytes::Bytes;
 use std::fmt;
 
 /// The largest batch of metadata (Kafka's `internal.metadata.max.batch.size.in.bytes`).
 pub const METADATA_BATCH_BYTES_MAX: usize = 8 << 20;
-
-/// The term that this node leads the quorum in, for as long as it is a quorum of one.
-pub const QUORUM_EPOCH: LeaderEpoch = LeaderEpoch(1);
 
 /// Why records can't become a batch.
 #[derive(Debug)]
@@ -42,17 +41,18 @@ impl fmt::Display for RecordBatchError {
 
 impl std::error::Error for RecordBatchError {}
 
-/// One batch of `records`, which must not be empty, at `base_offset`.
+/// One batch of `records`, which must not be empty, at `base_offset` in the quorum's `epoch`.
 pub fn record_batch(
     records: &[MetadataRecord<'_>],
     base_offset: Offset,
+    epoch: LeaderEpoch,
     now: Timestamp,
 ) -> Result<Bytes, RecordBatchError> {
     assert!(
         !records.is_empty(),
         "a batch of no records has no place in the log"
     );
-    let mut batch = BatchBuilder::new(Codec::None).at(base_offset, QUORUM_EPOCH);
+    let mut batch = BatchBuilder::new(Codec::None).at(base_offset, epoch);
     for record in records {
         let value = encode_record(record, version_of(record)).map_err(RecordBatchError::Encode)?;
         batch.add(now, None, Some(&value), &[]);
@@ -62,6 +62,36 @@ pub fn record_batch(
             });
         }
     }
+    Ok(batch.build())
+}
+
+/// The control batch that a quorum's new leader begins its epoch with: here the only voter, elected by itself.
+pub fn leader_change_batch(
+    leader: NodeId,
+    base_offset: Offset,
+    epoch: LeaderEpoch,
+    now: Timestamp,
+) -> Result<Bytes, RecordBatchError> {
+    const VERSION: i16 = 0;
+    let voters = || {
+        std::iter::once(Voter {
+            voter_id: leader.0,
+            ..Voter::default()
+        })
+        .collect()
+    };
+    let message = LeaderChangeMessage {
+        version: VERSION,
+        leader_id: leader.0,
+        voters: voters(),
+        granting_voters: voters(),
+    };
+    let mut value = Encoder::new();
+    message
+        .encode(&mut value, VERSION)
+        .map_err(RecordBatchError::Encode)?;
+    let mut batch = BatchBuilder::new(Codec::None).control().at(base_offset, epoch);
+    batch.add_control(now, ControlType::LeaderChange, &value.into_bytes());
     Ok(batch.build())
 }
 

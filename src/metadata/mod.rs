@@ -13,6 +13,6 @@ pub mod image;
 mod log;
 pub mod names;
 
-pub use batch::{METADATA_BATCH_BYTES_MAX, QUORUM_EPOCH, RecordBatchError, record_batch};
+pub use batch::{METADATA_BATCH_BYTES_MAX, RecordBatchError};
 pub use image::{ApplyError, Broker, Change, Configs, Endpoint, Image, Partition, Topic};
 pub use log::{MetadataLog, MetadataLogError};

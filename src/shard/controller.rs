@@ -137,7 +137,7 @@ impl Shard {
     /// A text that says what could not be opened.
     pub async fn open(self: &Rc<Self>) -> Result<(), String> {
         let failed = |error: &dyn std::fmt::Display| format!("cannot open the metadata log: {error}");
-        let (log, image) = MetadataLog::open_now(self.node.config.log_dir(), self.node.opened, wall_now())
+        let (log, image) = MetadataLog::open_now(&self.node.config, self.node.opened, wall_now())
             .map_err(|error| failed(&error))?;
         let controller = Controller::new(log);
         self.controller.replace(Some(controller.clone()));
@@ -174,11 +174,22 @@ impl Shard {
         self.commit_here(controller, register).await?;
         if self.node.opened == crate::log::Opened::AfterCrash {
             let bumps = controller::bump_epochs_after_unclean_stop(&self.image.borrow(), self.node.id());
-            let mut bumps = bumps.into_iter().peekable();
-            while bumps.peek().is_some() {
-                let batch = bumps.by_ref().take(controller::RECORDS_PER_REQUEST_MAX).collect();
-                self.commit_here(controller, batch).await?;
-            }
+            self.commit_all_here(controller, bumps).await?;
+        }
+        // Behind the bumps, so that no partition gets two new epochs.
+        let elected = controller::elect_leaders(&self.image.borrow(), self.node.id());
+        self.commit_all_here(controller, elected).await
+    }
+
+    /// Commits any number of records, as many batches as it takes.
+    async fn commit_all_here(&self, controller: &Controller, records: Records) -> io::Result<()> {
+        let mut records = records.into_iter().peekable();
+        while records.peek().is_some() {
+            let batch = records
+                .by_ref()
+                .take(controller::RECORDS_PER_REQUEST_MAX)
+                .collect();
+            self.commit_here(controller, batch).await?;
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 use super::Records;
 use crate::base::{NodeId, Offset, TopicId};
 use crate::metadata::features::{METADATA_VERSION, METADATA_VERSION_LATEST, SUPPORTED_FEATURES};
-use crate::metadata::image::{Endpoint, Image};
+use crate::metadata::image::{Endpoint, Image, Partition};
+use crate::wire::Array;
 use crate::wire::messages::register_broker_record::{BrokerEndpoint, BrokerFeature};
 use crate::wire::messages::{FeatureLevelRecord, PartitionChangeRecord, RegisterBrokerRecord};
 
@@ -64,8 +65,40 @@ pub fn register_broker(registration: &Registration, at: Offset) -> Records {
     vec![record.into()]
 }
 
+/// Makes `node` the leader of each partition that has none and that it may lead: it was in sync or eligible when the
+/// last leader left, or it is the only replica. Apache Kafka leaves all partitions of a single node so when it stops.
+/// To be committed after the node's registration, in batches of [`super::RECORDS_PER_REQUEST_MAX`].
+pub fn elect_leaders(image: &Image, node: NodeId) -> Records {
+    let mut records = Records::new();
+    for topic in image.topics() {
+        for (partition, state) in &topic.partitions {
+            if state.leader.is_none() && may_lead(state, node) {
+                let in_sync = state.isr.contains(&node);
+                let record = PartitionChangeRecord {
+                    partition_id: partition.0,
+                    topic_id: topic.id,
+                    isr: (!in_sync).then(|| vec![node.0].into()),
+                    leader: node.0,
+                    eligible_leader_replicas: Some(Array::default()),
+                    last_known_elr: Some(Array::default()),
+                    ..PartitionChangeRecord::default()
+                };
+                records.push(record.into());
+            }
+        }
+    }
+    records
+}
+
+fn may_lead(partition: &Partition, node: NodeId) -> bool {
+    partition.isr.contains(&node)
+        || partition.eligible_leader_replicas.contains(&node)
+        || partition.replicas == [node]
+}
+
 /// A new leader epoch for every partition that `node` leads: after an unclean stop its log may have lost records that
 /// consumers have seen, and the epoch is how they notice (KIP-320). The leader stays.
+/// To be committed in batches of [`super::RECORDS_PER_REQUEST_MAX`].
 pub fn bump_epochs_after_unclean_stop(image: &Image, node: NodeId) -> Records {
     let mut records = Records::new();
     for topic in image.topics() {

@@ -12,7 +12,9 @@ mod tests;
 
 use crate::wire::records::MetadataRecord;
 
-pub use brokers::{Registration, bump_epochs_after_unclean_stop, initial_records, register_broker};
+pub use brokers::{
+    Registration, bump_epochs_after_unclean_stop, elect_leaders, initial_records, register_broker,
+};
 pub use create::{CreateDecision, CreateError, CreatedTopic, create_topics};
 pub use delete::{DeleteDecision, DeleteError, DeleteTarget, DeletedTopic, delete_topics};
 pub use producer_ids::{PRODUCER_IDS_PER_BLOCK, ProducerIdBlock, allocate_producer_ids};

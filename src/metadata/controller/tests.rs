@@ -3,14 +3,14 @@
 use super::*;
 use crate::base::{LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerId, Timestamp, TopicId};
 use crate::config::Config;
+use crate::metadata::batch::record_batch;
 use crate::metadata::image::{Endpoint, Image};
-use crate::metadata::record_batch;
 use crate::wire::ErrorCode;
 use crate::wire::batch::BatchView;
-use crate::wire::messages::CreateTopicsRequest;
 use crate::wire::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
+use crate::wire::messages::{CreateTopicsRequest, PartitionChangeRecord};
 
 /// An image with a controller's part of a cluster around it.
 struct Cluster {
@@ -39,7 +39,7 @@ impl Cluster {
         if records.is_empty() {
             return;
         }
-        let batch = record_batch(records, self.image.next_offset(), Timestamp(1)).unwrap();
+        let batch = record_batch(records, self.image.next_offset(), LeaderEpoch(1), Timestamp(1)).unwrap();
         self.image
             .apply_batch(&BatchView::first(&batch).unwrap())
             .unwrap();
@@ -439,9 +439,51 @@ fn an_unclean_stop_bumps_the_epochs_of_what_the_node_leads() {
     for partition in partitions.values() {
         let bumped = partition.leader == Some(NodeId(1));
         assert_eq!(partition.leader_epoch, LeaderEpoch(bumped.into()));
-        assert_eq!(partition.partition_epoch, bumped.into());
+        assert_eq!(partition.partition_epoch, i32::from(bumped));
     }
     assert_eq!(partitions[&PartitionIndex(0)].leader, Some(NodeId(1)));
+}
+
+#[test]
+fn partitions_without_a_leader_are_led_again_by_who_was_in_sync() {
+    let mut cluster = Cluster::of_brokers(2);
+    cluster.create(vec![topic("t", 2, 1), topic("u", 2, 1)]);
+    // As Kafka leaves them at a clean stop (KIP-966): no leader, nobody in sync, the last one eligible.
+    let mut stopped = Records::new();
+    for (name, eligible) in [("t", true), ("u", false)] {
+        let topic = cluster.image.topic_by_name(name).unwrap();
+        for (partition, state) in &topic.partitions {
+            let last: Vec<i32> = state.replicas.iter().map(|n| n.0).collect();
+            let change = PartitionChangeRecord {
+                partition_id: partition.0,
+                topic_id: topic.id,
+                isr: Some(if eligible {
+                    vec![].into()
+                } else {
+                    last.clone().into()
+                }),
+                leader: -1,
+                eligible_leader_replicas: eligible.then(|| last.clone().into()),
+                ..PartitionChangeRecord::default()
+            };
+            stopped.push(change.into());
+        }
+    }
+    cluster.commit(&stopped);
+    let records = elect_leaders(&cluster.image, NodeId(1));
+    cluster.commit(&records);
+    for topic in cluster.image.topics() {
+        let first = &topic.partitions[&PartitionIndex(0)];
+        assert_eq!((first.leader, &first.isr), (Some(NodeId(1)), &vec![NodeId(1)]));
+        assert!(first.eligible_leader_replicas.is_empty());
+        assert_eq!(first.leader_epoch, LeaderEpoch(2));
+        assert_eq!(
+            topic.partitions[&PartitionIndex(1)].leader,
+            None,
+            "node 2 isn't there"
+        );
+    }
+    assert!(elect_leaders(&cluster.image, NodeId(1)).is_empty());
 }
 
 #[test]
