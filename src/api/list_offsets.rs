@@ -16,6 +16,9 @@ use super::{Reply, Request};
 /// `isolation_level` of a reader that wants committed records only.
 const READ_COMMITTED: i8 = 1;
 
+/// Before this version an answer has no room for the leader epoch.
+const FIRST_VERSION_WITH_EPOCH: i16 = 4;
+
 struct Topic {
     name: String,
     partitions: Vec<(i32, Result<FindOffset, ErrorCode>)>,
@@ -40,7 +43,7 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
             .partitions
             .iter()
             .zip(&mut found)
-            .map(|((index, _), found)| answer(*index, found))
+            .map(|((index, _), found)| answer(request.version, *index, found))
             .collect(),
         name: Str::from(topic.name),
     });
@@ -91,13 +94,17 @@ async fn find_one(shard: &Rc<Shard>, find: Result<FindOffset, ErrorCode>) -> Res
     shard.find_offset(find?).await
 }
 
-fn answer(index: i32, found: Result<FoundOffset, Refusal>) -> ListOffsetsPartitionResponse {
+fn answer(version: i16, index: i32, found: Result<FoundOffset, Refusal>) -> ListOffsetsPartitionResponse {
     match found {
         Ok(found) => ListOffsetsPartitionResponse {
             partition_index: index,
             timestamp: found.timestamp.0,
             offset: found.offset.0,
-            leader_epoch: found.leader_epoch.0,
+            leader_epoch: if version >= FIRST_VERSION_WITH_EPOCH {
+                found.leader_epoch.0
+            } else {
+                -1
+            },
             ..Default::default()
         },
         Err(refusal) => ListOffsetsPartitionResponse {

@@ -130,12 +130,11 @@ impl Request {
     pub fn reply(&self, body: &impl Encode) -> Reply {
         match frame::encode_response(self.key, self.version, self.correlation_id, body) {
             Ok(segments) => Reply::Send(segments),
-            Err(error) => {
-                panic!(
-                    "an answer to API {} version {} does not encode: {error}",
-                    self.key, self.version
-                )
-            }
+            // A fault of ours that one client meets must not take the broker from the others.
+            Err(error) => Reply::Close(format!(
+                "an answer to API {} version {} does not encode: {error}",
+                self.key, self.version
+            )),
         }
     }
 

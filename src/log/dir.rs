@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::base::{NodeId, Offset, PartitionIndex, TopicId};
+use crate::base::{NodeId, PartitionIndex, TopicId};
 use crate::io::fs::{self, DirLock};
 use crate::log::checkpoint::{self, Malformed, Offsets};
 use crate::log::open::{LogError, at, read_text_now};
@@ -339,6 +339,7 @@ fn decode_properties(text: &str) -> Result<MetaProperties, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Offset;
 
     const KAFKA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/kafka-log");
 

@@ -132,7 +132,7 @@ impl<E: Entry> Index<E> {
             truncate: true,
             ..OpenOptions::read_write_create()
         };
-        let file = File::open_now(&place.path(E::KIND), options)?;
+        let file = File::open_now(place.path(E::KIND), options)?;
         Ok(Index {
             file: RefCell::new(Some(file)),
             written: 0,
@@ -175,7 +175,7 @@ impl<E: Entry> Index<E> {
     }
 
     /// How many entries there are.
-    pub fn len(&self) -> usize {
+    pub fn entry_count(&self) -> usize {
         self.written + self.pending.len()
     }
 
@@ -221,7 +221,7 @@ impl<E: Entry> Index<E> {
     /// The number of the last entry whose key is at most `key`.
     pub fn floor_now(&self, place: &Place, key: i64) -> io::Result<Option<usize>> {
         if self.last.is_some_and(|last| last.key() <= key) {
-            return Ok(Some(self.len() - 1));
+            return Ok(Some(self.entry_count() - 1));
         }
         if self.pending.first().is_some_and(|first| first.key() <= key) {
             let after = self.pending.partition_point(|entry| entry.key() <= key);
@@ -251,7 +251,7 @@ impl<E: Entry> Index<E> {
         if let Some(file) = &*self.file.borrow() {
             return Ok(file.clone());
         }
-        let file = File::open_now(&place.path(E::KIND), OpenOptions::read_write())?;
+        let file = File::open_now(place.path(E::KIND), OpenOptions::read_write())?;
         self.file.replace(Some(file.clone()));
         Ok(file)
     }
@@ -303,7 +303,7 @@ mod tests {
             [None, Some(0), Some(1), Some(1), Some(2), Some(3), Some(3)]
         );
         let times = Index::<TimeEntry>::open_now(&place).unwrap();
-        assert_eq!(times.len(), 5);
+        assert_eq!(times.entry_count(), 5);
         let last = TimeEntry {
             timestamp: Timestamp(1_700_000_000_100),
             relative_offset: 21,
@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(index.entry_now(&place, 999).unwrap().position, 999);
         index.write_now(&place).unwrap();
         let reopened = Index::<OffsetEntry>::open_now(&place).unwrap();
-        assert_eq!((reopened.len(), reopened.last()), (1000, index.last()));
+        assert_eq!((reopened.entry_count(), reopened.last()), (1000, index.last()));
     }
 
     #[test]

@@ -315,7 +315,7 @@ impl Log {
         Segment::create_now(place.clone(), now).inspect_err(|_| {
             // An empty segment in the middle of the log would hide the records behind its base offset.
             for kind in [names::LOG, names::INDEX, names::TIME_INDEX] {
-                let _ = fs::remove_file_now(&place.path(kind));
+                let _ = fs::remove_file_now(place.path(kind));
             }
         })
     }

@@ -62,7 +62,7 @@ impl Log {
             names::TXN_INDEX,
             names::SNAPSHOT,
         ] {
-            match fs::remove_file_now(&first.path(kind)) {
+            match fs::remove_file_now(first.path(kind)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 removed => removed?,
             }

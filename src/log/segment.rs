@@ -70,7 +70,7 @@ impl Segment {
             truncate: true,
             ..OpenOptions::read_write_create()
         };
-        let file = File::open_now(&place.path(names::LOG), options)?;
+        let file = File::open_now(place.path(names::LOG), options)?;
         Ok(Segment {
             offsets: Index::create_now(&place)?,
             times: Index::create_now(&place)?,
@@ -88,7 +88,7 @@ impl Segment {
     /// The segment as its files are. Indexes that can't be its own are emptied, and `false` says that they must be
     /// [rebuilt](Self::rebuild_now).
     pub fn open_now(place: Place, now: Timestamp) -> io::Result<(Segment, bool)> {
-        let file = File::open_now(&place.path(names::LOG), OpenOptions::read_write())?;
+        let file = File::open_now(place.path(names::LOG), OpenOptions::read_write())?;
         let size_bytes = file.len_now()?;
         let opened = open_indexes_now(&place, size_bytes)?;
         let trusted = opened.is_some();
@@ -141,9 +141,9 @@ impl Segment {
         let bytes_max = u64::from(options.segment_bytes).min(POSITION_MAX);
         let full = self.size_bytes + batch.size_bytes as u64 > bytes_max;
         let entries = |bytes: usize| options.index_bytes_max as usize / bytes;
-        full || self.offsets.len() >= entries(OffsetEntry::BYTES)
+        full || self.offsets.entry_count() >= entries(OffsetEntry::BYTES)
             // The last slot is for the entry that sealing adds.
-            || self.times.len() + 1 >= entries(TimeEntry::BYTES)
+            || self.times.entry_count() + 1 >= entries(TimeEntry::BYTES)
             || batch.last_offset.0 - self.base().0 > i64::from(i32::MAX)
             || (self.size_bytes > 0 && self.age_ms(batch, now) > options.segment_ms)
     }
@@ -341,7 +341,7 @@ impl Segment {
             None => 0,
         };
         let above = floor.map_or(0, |n| n + 1);
-        let to = if above < self.offsets.len() {
+        let to = if above < self.offsets.entry_count() {
             entry(above)?.position as u64
         } else {
             self.size_bytes
@@ -368,7 +368,7 @@ impl Segment {
         if let Some(file) = &*self.file.borrow() {
             return Ok(file.clone());
         }
-        let file = File::open_now(&self.path(names::LOG), OpenOptions::read_write())?;
+        let file = File::open_now(self.path(names::LOG), OpenOptions::read_write())?;
         self.file.replace(Some(file.clone()));
         Ok(file)
     }

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::client::read_all;
-use crate::harness::{Broker, Running, binary};
+use crate::harness::{Broker, Running, binary, repetitions};
 use crate::producers::wait_for_end_offset;
 
 const RECORD_BYTES: usize = 56;
@@ -26,8 +26,11 @@ const GENERATED_RECORDS: usize = 20_000;
 /// The file's place beside a checkout.
 const BESIDE: &str = "../shared/data/esh4-mbo-20231225.dbn.zst";
 
-/// The kills need a replay that lasts some seconds: the recorded feed takes about seven at this speed.
-const KILLED_SPEED: &str = "10";
+/// The kills need a replay that lasts some seconds: the recorded feed takes about seven at this speed, and about 68 at
+/// its own, the long mode's.
+fn killed_speed() -> String {
+    (10 / repetitions(1).min(10)).to_string()
+}
 
 #[tokio::test]
 async fn one_partition_holds_the_feeds_bytes_in_order() {
@@ -68,7 +71,7 @@ fn replay_to_the_end(broker: &Broker, feed: &Feed, partitions: &str, key: &str) 
 
 /// Kills the broker twice while the replay's own idempotent producer is at work, and starts it again each time.
 async fn replay_over_kills(broker: &mut Broker, feed: &Feed, partitions: &str, key: &str) {
-    let mut replay = Running::spawn(&mut replay(broker, feed, partitions, key, KILLED_SPEED));
+    let mut replay = Running::spawn(&mut replay(broker, feed, partitions, key, &killed_speed()));
     let share = feed.records.len() as i64 / partitions.parse::<i64>().unwrap();
     for thirds in 1..=2 {
         // Orders spread unevenly; half of a partition's fair share has come early enough.

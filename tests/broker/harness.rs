@@ -17,6 +17,15 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Ports below the range that the kernel gives to clients, so that a broker which starts again finds its own free.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
+/// How often a test that gains from repetition repeats: `rounds`, or ten times as often in the long mode.
+pub fn repetitions(rounds: usize) -> usize {
+    if std::env::var_os("RINGLOG_LONG").is_some() {
+        rounds * 10
+    } else {
+        rounds
+    }
+}
+
 pub struct Broker {
     pub address: SocketAddr,
     directory: TempDir,

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::client::{create_topic, number, partition, read_all, send, values};
-use crate::harness::Broker;
+use crate::harness::{Broker, repetitions};
 use crate::raw::Connection;
 
 #[tokio::test]
@@ -14,7 +14,7 @@ async fn what_was_acknowledged_is_there_after_each_kill() {
     let mut broker = Broker::start();
     create_topic(&broker, "survives", 2).await;
     let mut sent = Vec::new();
-    for round in 0..8 {
+    for round in 0..repetitions(8) {
         let values: Vec<Vec<u8>> = (0..50).map(|n| number(round * 50 + n)).collect();
         for index in 0..2 {
             let offsets = send(&partition(&broker, "survives", index).await, values.clone()).await;
@@ -31,7 +31,7 @@ async fn what_was_acknowledged_is_there_after_each_kill() {
 #[tokio::test]
 async fn topics_created_and_deleted_stay_so_after_a_kill() {
     let mut broker = Broker::start();
-    for round in 0..5 {
+    for round in 0..repetitions(5) {
         create_topic(&broker, &format!("stays-{round}"), 1).await;
         create_topic(&broker, "goes", 1).await;
         let controller = crate::client::connect(&broker).await.controller_client().unwrap();
@@ -131,11 +131,11 @@ fn newest_segment(broker: &Broker, partition: &str) -> PathBuf {
 fn producer_ids_never_come_twice() {
     let mut broker = Broker::start();
     let mut seen = BTreeSet::new();
-    for round in 0..20 {
+    for round in 0..repetitions(20) {
         // Several connections may meet several cores, each with a block of its own.
         for _ in 0..4 {
             let mut connection = Connection::open(&broker);
-            for _ in 0..(1 + round * 20) {
+            for _ in 0..(1 + round % 20 * 20) {
                 let id = connection.init_producer_id();
                 assert!(id >= 0, "{id}");
                 assert!(seen.insert(id), "producer id {id} came twice, round {round}");

@@ -6,11 +6,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::client::{create_topic, end_offset, number, read_all, values};
-use crate::harness::{Broker, PATIENCE, Running};
+use crate::harness::{Broker, PATIENCE, Running, repetitions};
 
-const RECORDS: usize = 6_000;
+const RECORDS_PER_KILL: usize = 1_500;
 const RECORDS_PER_SECOND: usize = 1_500;
-const KILLS: usize = 3;
 
 #[tokio::test]
 async fn java_producer_loses_and_repeats_nothing() {
@@ -32,17 +31,19 @@ async fn killed_under(variable: &str) {
         eprintln!("left out: {variable} names no producer");
         return;
     };
+    let kills = repetitions(3);
+    let records = RECORDS_PER_KILL * (kills + 1);
     let mut broker = Broker::start();
     create_topic(&broker, "numbers", 1).await;
     let mut words = command.split_whitespace();
     let mut producer = Running::spawn(Command::new(words.next().expect("a program")).args(words).args([
         &broker.bootstrap(),
         "numbers",
-        &RECORDS.to_string(),
+        &records.to_string(),
         &RECORDS_PER_SECOND.to_string(),
     ]));
-    for kill in 1..=KILLS {
-        let enough = (RECORDS * kill / (KILLS + 1)) as i64;
+    for kill in 1..=kills {
+        let enough = (RECORDS_PER_KILL * kill) as i64;
         wait_for_end_offset(&broker, "numbers", enough, &mut producer).await;
         broker.kill();
         // Long enough for the client to notice, lose its connection and try again.
@@ -51,7 +52,7 @@ async fn killed_under(variable: &str) {
     }
     let ended = producer.wait();
     assert!(ended.status.success(), "{}\n{}", ended.stdout, ended.stderr);
-    let expected: Vec<Vec<u8>> = (0..RECORDS).map(number).collect();
+    let expected: Vec<Vec<u8>> = (0..records).map(number).collect();
     assert_eq!(
         values(&read_all(&broker, "numbers", 0).await),
         expected,

@@ -190,28 +190,27 @@ impl Driver<'_> {
         }
         published.stats.sleeps.add(1);
         let woken = core.ring.borrow_mut().sleep(limit);
-        let unclaimed = published.unpark();
-        if woken == Woken::ByTime && self.should_not_have_slept(unclaimed) {
+        if woken == Woken::ByTime && self.slept_over_something() {
             published.stats.broken_sleeps.add(1);
         }
+        published.unpark();
     }
 
-    /// After a sleep that only its time limit ended: whether there was something to do.
-    fn should_not_have_slept(&self, unclaimed: bool) -> bool {
+    /// After a sleep that only its time limit ended: whether there was something to do. Peers still see the core asleep.
+    fn slept_over_something(&self) -> bool {
         let core = self.core;
         if core.tasks.runnable() > 0 || core.ring.borrow_mut().has_queued() {
             return true;
         }
-        // A message whose sender claimed the wake-up came while the time ran out: its wake-up is on the way. One that nobody
-        // claimed may have been put there a moment ago, after the handshake had ended.
-        unclaimed && self.has_mail() && {
-            let limit = clock::now() + SENDER_GRACE;
-            core.published().park();
-            while clock::now() < limit && core.published().is_parked() {
-                std::hint::spin_loop();
-            }
-            core.published().unpark()
+        if !self.has_mail() {
+            return false;
         }
+        // A sender that has claimed the wake-up is about to give it. One that hasn't may be between its two steps.
+        let limit = clock::now() + SENDER_GRACE;
+        while core.published().is_parked() && clock::now() < limit {
+            std::hint::spin_loop();
+        }
+        core.published().is_parked()
     }
 
     /// The end of the run, first part: every task that still waits is dropped.

@@ -94,7 +94,7 @@ pub(super) trait Completions {
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Woken {
-    /// Something was submitted, completed or interrupted the sleep.
+    /// Something completed or interrupted the sleep.
     ByEvent,
     /// Only the time limit.
     ByTime,
@@ -277,6 +277,8 @@ impl Ring {
             }
         };
         match result {
+            // When it has submitted something, the kernel doesn't say that the time ran out.
+            Ok(_) if sleep.is_some() && !self.has_completions() => Woken::ByTime,
             Ok(_) => Woken::ByEvent,
             Err(error) => match error.raw_os_error() {
                 Some(libc::ETIME) => Woken::ByTime,

@@ -111,9 +111,9 @@ impl PerCore {
         fence(Ordering::SeqCst);
     }
 
-    /// Ends [`PerCore::park`]. True when no peer has claimed the wake-up in between.
-    pub(super) fn unpark(&self) -> bool {
-        self.parked.swap(false, Ordering::SeqCst)
+    /// Ends [`PerCore::park`].
+    pub(super) fn unpark(&self) {
+        self.parked.store(false, Ordering::SeqCst);
     }
 
     pub(super) fn is_parked(&self) -> bool {

@@ -127,24 +127,22 @@ fn plans_run_on_a_cores_ring() {
             for n in 0..9 {
                 log.append(&batch(n, &[(10 * n, "value")]), NOW).unwrap();
             }
-            let plan = log.read(Offset(4), ALL).unwrap();
-            steps
-                .lock()
+            let read = log.read(Offset(4), ALL).unwrap().run().await.unwrap();
+            let found = log
+                .offset_for_timestamp(Timestamp(55))
                 .unwrap()
-                .push(batches(&plan.run().await.unwrap())[0].1.base_offset.0);
-            let plan = log.offset_for_timestamp(Timestamp(55)).unwrap();
-            steps
-                .lock()
-                .unwrap()
-                .push(plan.run().await.unwrap().unwrap().offset.0);
+                .run()
+                .await
+                .unwrap();
             let flushed = log.flush_plan().unwrap().run().await.unwrap();
             log.flushed(flushed);
-            steps.lock().unwrap().push(log.recovery_point().0);
+            let flushed = log.recovery_point();
             log.append(&batch(9, &[(100, "value")]), NOW).unwrap();
             log.close().await.unwrap();
             let (log, recovery) = open(&dir, options, Opened::AfterCleanStop);
             assert_eq!(recovery, Recovery::default());
-            steps.lock().unwrap().push(log.end_offset().0);
+            let first = batches(&read)[0].1.base_offset;
+            *steps.lock().unwrap() = vec![first.0, found.unwrap().offset.0, flushed.0, log.end_offset().0];
         }
     };
     crate::io::run(crate::io::Options::unpinned(1), main).unwrap();

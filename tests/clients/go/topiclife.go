@@ -28,7 +28,7 @@ func autoCreate(k *kit) {
 // franz-go never moves to a topic's new id by itself: it reports UNKNOWN_TOPIC_ID until the topic is purged.
 func createdAgain(k *kit) {
 	topic := k.topic("again", 1)
-	client := k.client(k.from(topic, 0, 0), kgo.MetadataMaxAge(500*time.Millisecond), kgo.KeepRetryableFetchErrors())
+	client := k.client(k.from(topic, 0, 0), kgo.MetadataMaxAge(500*time.Millisecond))
 	defer client.Close()
 	must(client.ProduceSync(k.ctx, numbers(topic, 0, 0, 10)...).FirstErr())
 	equal(number(9), k.take(client, 10)[9].Value, "last record of the first life")

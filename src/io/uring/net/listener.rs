@@ -35,11 +35,29 @@ impl Bound {
     }
 }
 
+/// The kernel takes a killed process's rings down after the process is gone, and until then its listeners stand. So a
+/// port that is taken is asked for again: 100 times with 10 ms between.
+const TAKEN_WAITS: u32 = 100;
+const TAKEN_WAIT: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// Binds `address` once for each of `cores` cores; the kernel spreads new connections over them.
 ///
 /// # Errors
 /// `AddrInUse` also when the other user of the port is a process that would share it.
 pub fn bind(address: SocketAddr, cores: usize) -> io::Result<Vec<Bound>> {
+    let mut waits_left = TAKEN_WAITS;
+    loop {
+        match bind_now(address, cores) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && waits_left > 0 => {
+                waits_left -= 1;
+                std::thread::sleep(TAKEN_WAIT);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn bind_now(address: SocketAddr, cores: usize) -> io::Result<Vec<Bound>> {
     // Every socket of a port that was bound with SO_REUSEPORT lets others of the same user join. So the first one asks for
     // the port for itself, which fails while anybody listens there, and stands by until the group is bound.
     let probe = address::new_socket(&address)?;

@@ -1,5 +1,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -72,51 +73,71 @@ fn a_parked_peer_is_woken_for_each_message() {
 
 #[test]
 fn a_full_mailbox_gives_the_message_back_and_waiting_senders_keep_their_order() {
-    on_a_mesh::<u32, _>(2, 4, Profile::Park, |core, port| async move {
-        if core == CoreId(1) {
-            sleep(Duration::from_millis(20)).await;
-            for expected in 0..20 {
-                assert_eq!(port.recv().await, (CoreId(0), expected));
-            }
-            return;
-        }
-        let port = Rc::new(port);
-        for n in 0..4 {
-            assert_eq!(port.try_send(CoreId(1), n), Ok(()));
-        }
-        assert_eq!(port.try_send(CoreId(1), 99), Err(99));
-        let senders: Vec<_> = (4..20)
-            .map(|n| {
-                let port = port.clone();
-                spawn(async move { port.send(CoreId(1), n).await })
-            })
-            .collect();
-        for sender in senders {
-            sender.await;
-        }
+    let go = Arc::new(AtomicBool::new(false));
+    on_a_mesh::<u32, _>(2, 4, Profile::Park, move |core, port| {
+        full_mailbox(core, port, go.clone())
     });
+}
+
+async fn full_mailbox(core: CoreId, port: mesh::Port<u32>, go: Arc<AtomicBool>) {
+    if core == CoreId(1) {
+        wait_for(&go).await;
+        for expected in 0..20 {
+            assert_eq!(port.recv().await, (CoreId(0), expected));
+        }
+        return;
+    }
+    let port = Rc::new(port);
+    for n in 0..4 {
+        assert_eq!(port.try_send(CoreId(1), n), Ok(()));
+    }
+    assert_eq!(port.try_send(CoreId(1), 99), Err(99));
+    let senders: Vec<_> = (4..20)
+        .map(|n| {
+            let port = port.clone();
+            spawn(async move { port.send(CoreId(1), n).await })
+        })
+        .collect();
+    yield_now().await;
+    go.store(true, Ordering::SeqCst);
+    for sender in senders {
+        sender.await;
+    }
+}
+
+/// What one core tells the other without a mailbox.
+async fn wait_for(go: &AtomicBool) {
+    while !go.load(Ordering::SeqCst) {
+        sleep(Duration::from_millis(1)).await;
+    }
 }
 
 #[test]
 fn a_sender_that_gives_up_its_place_lets_the_next_one_send() {
-    on_a_mesh::<u32, _>(2, 1, Profile::Park, |core, port| async move {
-        if core == CoreId(1) {
-            sleep(Duration::from_millis(20)).await;
-            assert_eq!(port.recv().await, (CoreId(0), 0));
-            assert_eq!(port.recv().await, (CoreId(0), 2));
-            return;
-        }
-        port.send(CoreId(1), 0).await;
-        let port = Rc::new(port);
-        let gives_up = {
-            let port = port.clone();
-            spawn(async move { timeout(Duration::from_millis(5), port.send(CoreId(1), 1)).await })
-        };
-        yield_now().await;
-        let next = spawn(async move { port.send(CoreId(1), 2).await });
-        assert!(gives_up.await.is_err());
-        next.await;
+    let go = Arc::new(AtomicBool::new(false));
+    on_a_mesh::<u32, _>(2, 1, Profile::Park, move |core, port| {
+        given_up_place(core, port, go.clone())
     });
+}
+
+async fn given_up_place(core: CoreId, port: mesh::Port<u32>, go: Arc<AtomicBool>) {
+    if core == CoreId(1) {
+        wait_for(&go).await;
+        assert_eq!(port.recv().await, (CoreId(0), 0));
+        assert_eq!(port.recv().await, (CoreId(0), 2));
+        return;
+    }
+    port.send(CoreId(1), 0).await;
+    let port = Rc::new(port);
+    let gives_up = {
+        let port = port.clone();
+        spawn(async move { timeout(Duration::from_millis(5), port.send(CoreId(1), 1)).await })
+    };
+    yield_now().await;
+    let next = spawn(async move { port.send(CoreId(1), 2).await });
+    assert!(gives_up.await.is_err());
+    go.store(true, Ordering::SeqCst);
+    next.await;
 }
 
 #[test]
