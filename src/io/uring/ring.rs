@@ -29,6 +29,8 @@ pub(super) const REAP_BATCH: usize = 64;
 
 /// The user data of completions that belong to no operation of this core: a peer's wake-up, a cancellation's own result.
 const NO_OPERATION: u64 = u64::MAX;
+/// The user data of a wake-up's own completion, which comes only when it has failed.
+const WAKE: u64 = u64::MAX - 1;
 
 /// An operation in flight: its place in the table and how often the place was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +179,7 @@ impl Ring {
         let entry = opcode::MsgRingData::new(Fd(peer_ring), 0, NO_OPERATION, None)
             .build()
             .flags(squeue::Flags::SKIP_SUCCESS)
-            .user_data(NO_OPERATION);
+            .user_data(WAKE);
         // SAFETY: the entry holds no pointer.
         unsafe { self.push(&entry) };
     }
@@ -215,7 +217,7 @@ impl Ring {
 
     fn release(&mut self, slot: u32) -> Operation {
         let place = &mut self.slots[slot as usize];
-        // 31 bits, so that no user data of ours equals NO_OPERATION.
+        // 31 bits, so that no operation's user data equals NO_OPERATION or WAKE.
         place.generation = (place.generation + 1) & (u32::MAX >> 1);
         self.free.push(slot);
         std::mem::replace(&mut place.operation, Operation::Free)
@@ -299,6 +301,14 @@ impl Ring {
     fn book(&mut self, entry: &cqueue::Entry) -> Booked {
         let user_data = entry.user_data();
         if user_data == NO_OPERATION {
+            return Booked::Nothing;
+        }
+        if user_data == WAKE {
+            // The peer now sleeps until its time limit, at most a second.
+            tracing::error!(
+                "a sleeping core could not be woken: {}",
+                io::Error::from_raw_os_error(-entry.result())
+            );
             return Booked::Nothing;
         }
         let (slot, generation) = (user_data as u32, (user_data >> 32) as u32);
