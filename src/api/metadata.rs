@@ -82,8 +82,9 @@ fn plan(version: i16, body: &MetadataRequest<'_>) -> Plan {
             topics
                 .iter()
                 .map(|topic| match topic.name {
-                    Some(name) => Named::Name(name.into_owned()),
-                    None => Named::Id(topic.topic_id),
+                    // Kafka's admin client leaves the name empty, not null, when it asks by id.
+                    Some(name) if topic.topic_id.is_zero() => Named::Name(name.into_owned()),
+                    _ => Named::Id(topic.topic_id),
                 })
                 .collect(),
         ),

@@ -17,7 +17,7 @@ use rskafka::record::RecordAndOffset;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::client::read_all;
+use crate::client::{create_topic, read_all};
 use crate::harness::{Broker, Running, binary, repetitions};
 use crate::producers::wait_for_end_offset;
 
@@ -71,6 +71,8 @@ fn replay_to_the_end(broker: &Broker, feed: &Feed, partitions: &str, key: &str) 
 
 /// Kills the broker twice while the replay's own idempotent producer is at work, and starts it again each time.
 async fn replay_over_kills(broker: &mut Broker, feed: &Feed, partitions: &str, key: &str) {
+    // Before anyone asks for its offsets: Metadata creates a topic that it is asked for, with one partition.
+    create_topic(broker, "feed", partitions.parse().unwrap()).await;
     let mut replay = Running::spawn(&mut replay(broker, feed, partitions, key, &killed_speed()));
     let share = feed.records.len() as i64 / partitions.parse::<i64>().unwrap();
     for thirds in 1..=2 {

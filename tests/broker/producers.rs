@@ -63,13 +63,11 @@ async fn killed_under(variable: &str) {
 /// Waits until the partition holds so many records while the producer still runs.
 pub async fn wait_for_end_offset(broker: &Broker, topic: &str, enough: i64, producer: &mut Running) {
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        if end_offset(broker, topic, 0)
-            .await
-            .is_some_and(|end| end >= enough)
-        {
-            break;
-        }
+    while end_offset(broker, topic, 0).await.is_none_or(|end| end < enough) {
+        assert!(
+            producer.is_running(),
+            "the producer ended before {enough} records arrived"
+        );
         assert!(Instant::now() < deadline, "fewer than {enough} records arrived");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
