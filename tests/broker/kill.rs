@@ -5,7 +5,9 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::client::{create_topic, number, partition, read_all, send, values};
+use ringlog::wire::messages::init_producer_id_request::InitProducerIdRequest;
+
+use crate::client::{connect, create_topic, end_offset, number, partition, read_all, send, values};
 use crate::harness::{Broker, repetitions};
 use crate::raw::Connection;
 
@@ -116,6 +118,41 @@ async fn torn_tail_is_cut(tear: impl Fn(&[u8], usize) -> Vec<u8>, left: usize) {
     assert_eq!(values(&read_all(&broker, "torn", 0).await), expected);
 }
 
+/// As if the process had died between the commit of a deletion and the removal of the files.
+#[tokio::test]
+async fn a_directory_that_outlived_its_topic_is_set_aside() {
+    let mut broker = Broker::start();
+    create_topic(&broker, "doomed", 1).await;
+    send(&partition(&broker, "doomed", 0).await, [number(1)]).await;
+    let (dir, kept) = (broker.data().join("doomed-0"), broker.data().join("kept"));
+    assert!(broker.stop().success());
+    fs::create_dir(&kept).unwrap();
+    for entry in fs::read_dir(&dir).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), kept.join(entry.file_name())).unwrap();
+    }
+    broker.start_again();
+    connect(&broker)
+        .await
+        .controller_client()
+        .unwrap()
+        .delete_topic("doomed", 10_000)
+        .await
+        .expect("deleted");
+    broker.kill();
+    assert!(!dir.exists());
+    fs::rename(&kept, &dir).unwrap();
+    broker.start_again();
+    assert!(!dir.exists(), "set aside");
+    let strays = fs::read_dir(broker.data())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let strays: Vec<String> = strays.filter(|name| name.ends_with("-stray")).collect();
+    assert_eq!(strays.len(), 1, "{strays:?}");
+    create_topic(&broker, "doomed", 1).await;
+    assert_eq!(end_offset(&broker, "doomed", 0).await, Some(0));
+}
+
 fn newest_segment(broker: &Broker, partition: &str) -> PathBuf {
     let folder = broker.data().join(partition);
     let mut segments: Vec<PathBuf> = fs::read_dir(folder)
@@ -136,8 +173,14 @@ fn producer_ids_never_come_twice() {
         for _ in 0..4 {
             let mut connection = Connection::open(&broker);
             for _ in 0..(1 + round % 20 * 20) {
-                let id = connection.init_producer_id();
-                assert!(id >= 0, "{id}");
+                let request = InitProducerIdRequest {
+                    transactional_id: None,
+                    transaction_timeout_ms: 60_000,
+                    ..Default::default()
+                };
+                let answer = connection.call(0, &request);
+                let (code, id) = (answer.error_code, answer.producer_id);
+                assert!(code == 0 && id >= 0, "error {code}, id {id}");
                 assert!(seen.insert(id), "producer id {id} came twice, round {round}");
             }
         }

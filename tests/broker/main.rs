@@ -9,6 +9,7 @@
 
 mod cli;
 mod client;
+mod connections;
 mod feed;
 mod harness;
 mod kill;
@@ -16,3 +17,4 @@ mod producers;
 mod raw;
 mod rust_client;
 mod smoke;
+mod versions;

@@ -1,16 +1,18 @@
-//! Requests that no client library here sends, laid out by hand.
+//! Requests on a bare socket: in any version, cut anywhere, whole or not.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ringlog::wire::{Encode, Message, Request, frame};
 
 use crate::harness::{Broker, PATIENCE};
-
-const INIT_PRODUCER_ID: i16 = 22;
 
 /// One connection.
 pub struct Connection {
     stream: TcpStream,
-    correlation: i32,
+    correlation_id: i32,
 }
 
 impl Connection {
@@ -20,41 +22,89 @@ impl Connection {
         stream.set_nodelay(true).unwrap();
         Connection {
             stream,
-            correlation: 0,
+            correlation_id: 0,
         }
     }
 
-    /// InitProducerId v0 of a producer without transactions: a producer id that nobody else has.
-    pub fn init_producer_id(&mut self) -> i64 {
-        let mut body = Vec::new();
-        body.extend((-1i16).to_be_bytes()); // no transactional id
-        body.extend(60_000i32.to_be_bytes());
-        let answer = self.call(INIT_PRODUCER_ID, 0, &body);
-        let error = i16::from_be_bytes(answer[4..6].try_into().unwrap());
-        assert_eq!(error, 0, "InitProducerId's error code");
-        i64::from_be_bytes(answer[6..14].try_into().unwrap())
+    /// Sends a request and decodes its answer, to the last byte.
+    pub fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response<'static> {
+        let correlation_id = self.send(version, request);
+        self.answer::<R>(version, correlation_id)
     }
 
-    /// Sends a request with header version 1 and returns the answer behind its header version 0.
-    fn call(&mut self, key: i16, version: i16, body: &[u8]) -> Vec<u8> {
-        self.correlation += 1;
-        let mut request = Vec::new();
-        request.extend(key.to_be_bytes());
-        request.extend(version.to_be_bytes());
-        request.extend(self.correlation.to_be_bytes());
-        request.extend(3i16.to_be_bytes());
-        request.extend(b"raw");
-        request.extend(body);
-        self.stream
-            .write_all(&(request.len() as u32).to_be_bytes())
-            .unwrap();
-        self.stream.write_all(&request).unwrap();
+    /// Sends a request and returns its correlation id.
+    pub fn send<R: Request>(&mut self, version: i16, request: &R) -> i32 {
+        let frame = self.frame(version, request);
+        self.write(&frame);
+        self.correlation_id
+    }
 
+    /// The next request's frame, its size included, not sent.
+    pub fn frame<R: Request>(&mut self, version: i16, request: &R) -> Vec<u8> {
+        self.correlation_id += 1;
+        encoded(R::KEY.0, version, self.correlation_id, request)
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// The next answer, which must be the one to `correlation_id`.
+    pub fn answer<R: Request>(&mut self, version: i16, correlation_id: i32) -> R::Response<'static> {
+        let answer = self.read_frame().leak();
+        let (found, body) = frame::decode_response::<R::Response<'static>>(R::KEY, version, answer)
+            .unwrap_or_else(|error| panic!("{} version {version}: {error}", R::KEY));
+        assert_eq!(
+            found, correlation_id,
+            "answers come in the order of their requests"
+        );
+        let again = encoded_answer(R::KEY.0, version, found, &body);
+        assert_eq!(
+            again[4..],
+            *answer,
+            "{} version {version} to its last byte",
+            R::KEY
+        );
+        body
+    }
+
+    /// The next frame, without its size.
+    pub fn read_frame(&mut self) -> Vec<u8> {
         let mut size = [0; 4];
         self.stream.read_exact(&mut size).expect("an answer");
         let mut answer = vec![0; u32::from_be_bytes(size) as usize];
         self.stream.read_exact(&mut answer).expect("a whole answer");
-        assert_eq!(answer[..4], self.correlation.to_be_bytes(), "correlation id");
-        answer.split_off(4)
+        answer
     }
+
+    /// Whether nothing arrives for `quiet`.
+    pub fn is_silent_for(&mut self, quiet: Duration) -> bool {
+        self.stream.set_read_timeout(Some(quiet)).unwrap();
+        let silent = self.stream.peek(&mut [0]).is_err();
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        silent
+    }
+
+    /// Waits until the broker closes the connection without a further byte.
+    pub fn expect_closed(&mut self) {
+        match self.stream.read(&mut [0]) {
+            Ok(0) => {}
+            Ok(_) => panic!("an answer where the connection should close"),
+            // A reset, because the broker had not read everything.
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
+        }
+    }
+}
+
+fn encoded(key: i16, version: i16, correlation_id: i32, body: &impl Encode) -> Vec<u8> {
+    let segments = frame::encode_request(key, version, correlation_id, Some("raw"), body);
+    joined(segments.expect("the version has every field"))
+}
+
+fn encoded_answer<'a>(key: i16, version: i16, correlation_id: i32, body: &impl Message<'a>) -> Vec<u8> {
+    joined(frame::encode_response(key, version, correlation_id, body).expect("what was decoded"))
+}
+
+fn joined(segments: Vec<Bytes>) -> Vec<u8> {
+    segments.concat()
 }
