@@ -182,25 +182,6 @@ impl LogDir {
         Ok(())
     }
 
-    /// The partitions in it.
-    pub fn partitions_now(&self) -> Result<Vec<FoundPartition>, DirError> {
-        let mut found = Vec::new();
-        for entry in at(&self.path, fs::read_dir_now(&self.path))?
-            .into_iter()
-            .filter(|entry| entry.is_dir)
-        {
-            let path = self.path.join(&entry.name);
-            if let Some((topic, partition)) = entry.name.to_str().and_then(names::parse_partition_dir) {
-                found.push(FoundPartition {
-                    topic: topic.to_owned(),
-                    partition,
-                    path,
-                });
-            }
-        }
-        Ok(found)
-    }
-
     /// Removes the partitions whose deletion a crash interrupted; returns how many.
     pub fn remove_deleted_now(&self) -> Result<usize, DirError> {
         let mut removed = 0;
@@ -243,6 +224,24 @@ impl LogDir {
         at(&path, fs::write_whole_now(&path, text.as_bytes()))?;
         Ok(())
     }
+}
+
+/// The partitions whose directories stand in the log directory `path`.
+pub fn partitions_now(path: &Path) -> Result<Vec<FoundPartition>, LogError> {
+    let mut found = Vec::new();
+    for entry in at(path, fs::read_dir_now(path))?
+        .into_iter()
+        .filter(|entry| entry.is_dir)
+    {
+        if let Some((topic, partition)) = entry.name.to_str().and_then(names::parse_partition_dir) {
+            found.push(FoundPartition {
+                topic: topic.to_owned(),
+                partition,
+                path: path.join(&entry.name),
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// Whether the stop was clean, and of which broker epoch it tells. The file goes, durably, before anything is written.
@@ -387,7 +386,7 @@ mod tests {
         };
         assert_eq!(opened.resume("kept", PartitionIndex(0)), resume);
         assert_eq!(opened.remove_deleted_now().unwrap(), 1);
-        let found = opened.partitions_now().unwrap();
+        let found = partitions_now(dir.path()).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(
             (found[0].topic.as_str(), found[0].partition),

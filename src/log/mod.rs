@@ -383,14 +383,23 @@ pub fn write_topic_id_now(dir: &Path, topic: TopicId) -> io::Result<()> {
     fs::write_whole_now(&path, checkpoint::encode_partition_metadata(topic).as_bytes())
 }
 
+/// Renames the directory of a partition that the cluster does not know, so that nothing takes it for one that it does;
+/// returns where it is now. `unique` keeps the name from clashing.
+pub fn set_aside_now(dir: &Path, unique: [u8; 16]) -> io::Result<PathBuf> {
+    let aside = dir.with_file_name(names::stray_partition_dir(dir_name(dir)?, unique));
+    fs::rename_now(dir, &aside)?;
+    Ok(aside)
+}
+
 /// Takes a closed partition away: renamed first, so that a crash in between leaves nothing that looks like a
 /// partition (see [`names::is_deleted_partition_dir`]), then removed. `unique` keeps the name from clashing.
 pub fn delete_now(dir: &Path, unique: [u8; 16]) -> io::Result<()> {
-    let name = dir
-        .file_name()
-        .and_then(|name| name.to_str())
-        .ok_or(io::ErrorKind::InvalidInput)?;
-    let doomed: PathBuf = dir.with_file_name(names::deleted_partition_dir(name, unique));
+    let doomed = dir.with_file_name(names::deleted_partition_dir(dir_name(dir)?, unique));
     fs::rename_now(dir, &doomed)?;
     fs::remove_dir_all_now(&doomed)
+}
+
+fn dir_name(dir: &Path) -> io::Result<&str> {
+    let name = dir.file_name().and_then(|name| name.to_str());
+    name.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }

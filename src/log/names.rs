@@ -69,14 +69,26 @@ pub fn parse_partition_dir(name: &str) -> Option<(&str, PartitionIndex)> {
     Some((topic, PartitionIndex(digits.parse().ok()?)))
 }
 
-/// `<topic>-<partition>.<32 hex digits>-delete`: a partition on its way out. A topic's name that would make it too
-/// long for the file system is cut, as Kafka does; nothing reads the topic back from it.
+/// `<topic>-<partition>.<32 hex digits>-delete`: a partition on its way out.
 pub fn deleted_partition_dir(dir_name: &str, unique: [u8; 16]) -> String {
+    marked_partition_dir(dir_name, unique, "delete")
+}
+
+/// `<topic>-<partition>.<32 hex digits>-stray`: a partition that the cluster does not know, kept for the operator to
+/// judge.
+pub fn stray_partition_dir(dir_name: &str, unique: [u8; 16]) -> String {
+    marked_partition_dir(dir_name, unique, "stray")
+}
+
+/// A topic's name that would make it too long for the file system is cut, as Kafka does; nothing reads the topic back
+/// from it.
+fn marked_partition_dir(dir_name: &str, unique: [u8; 16], mark: &str) -> String {
     let mut suffix = String::from(".");
     for byte in unique {
         suffix.push_str(&format!("{byte:02x}"));
     }
-    suffix.push_str("-delete");
+    suffix.push('-');
+    suffix.push_str(mark);
     let kept = dir_name.floor_char_boundary(NAME_BYTES_MAX - suffix.len());
     format!("{}{suffix}", &dir_name[..kept])
 }
@@ -137,5 +149,8 @@ mod tests {
         assert!(is_deleted_partition_dir(&short) && is_deleted_partition_dir(&long));
         assert!(!is_deleted_partition_dir("my-delete"));
         assert!(!is_deleted_partition_dir("topic-3"));
+        assert!(!is_deleted_partition_dir(&stray_partition_dir(
+            "topic-3", [0; 16]
+        )));
     }
 }

@@ -6,6 +6,8 @@
 
 mod refusal;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::io;

@@ -145,6 +145,8 @@ impl Shard {
         self.commit_start(&controller)
             .await
             .map_err(|error| failed(&error))?;
+        self.set_strays_aside()
+            .map_err(|error| format!("log.dirs: {error}"))?;
         let image = self.image.borrow().clone();
         let opened: Vec<_> = self
             .link

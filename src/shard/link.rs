@@ -214,3 +214,88 @@ impl Slots {
         outstanding
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::io::{Options, mesh};
+    use crate::shard::join_all;
+
+    const ASKED: usize = 10 * CREDITS_PER_PEER;
+
+    /// Asks far more than there are credits, all at once, of a peer that answers only when nothing more comes.
+    async fn ask_much(link: Rc<Link>) {
+        let receiving = link.clone();
+        io::spawn(async move {
+            while let (_, Message::Reply { slot, reply }) = receiving.receive().await {
+                receiving.deliver(slot, reply);
+            }
+        });
+        let asked = (0..ASKED).map(|n| {
+            let link = link.clone();
+            async move {
+                let reply = link.ask(CoreId(1), Request::Unwatch(WatchId(n as u64))).await;
+                assert!(matches!(reply, Reply::Done));
+            }
+        });
+        assert_eq!(join_all(asked.collect()).await.len(), ASKED);
+        let peers = link.peers.borrow();
+        assert_eq!(peers[1].credits, CREDITS_PER_PEER, "every credit came back");
+        assert!(peers[1].waiting.is_empty());
+        assert!(link.slots.borrow().used.len() <= CREDITS_PER_PEER);
+    }
+
+    /// Returns the most requests that were outstanding at once.
+    async fn answer_late(link: Rc<Link>) -> usize {
+        let (mut answered, mut held, mut most) = (0, Vec::new(), 0);
+        let mut expected = 0;
+        while answered < ASKED {
+            match io::timeout(Duration::from_millis(20), link.receive()).await {
+                Ok((peer, Message::Request { slot, request })) => {
+                    let Request::Unwatch(WatchId(n)) = request else {
+                        panic!("nothing else was asked")
+                    };
+                    assert_eq!(n, expected, "requests arrive in the order asked");
+                    expected += 1;
+                    held.push((peer, slot));
+                    most = most.max(held.len());
+                }
+                Ok(_) => panic!("only requests come this way"),
+                Err(_) => {
+                    answered += held.len();
+                    for (peer, slot) in held.drain(..) {
+                        link.reply(peer, slot, Reply::Done);
+                    }
+                }
+            }
+        }
+        most
+    }
+
+    #[test]
+    fn a_core_that_asks_too_much_waits_for_its_credit() {
+        let ports = mesh::build::<Message>(2, MAILBOX_MESSAGES);
+        let ports: Vec<_> = ports.into_iter().map(Some).collect();
+        let ports = Arc::new(Mutex::new(ports));
+        let most = Arc::new(Mutex::new(0));
+        let seen = most.clone();
+        io::run(Options::unpinned(2), move |core| {
+            let port = ports.lock().unwrap()[core.index()].take().unwrap();
+            let seen = seen.clone();
+            async move {
+                let link = Link::new(port, 2);
+                if core == CoreId(0) {
+                    ask_much(link).await;
+                } else {
+                    let most = answer_late(link).await;
+                    *seen.lock().unwrap() = most;
+                }
+            }
+        })
+        .unwrap();
+        assert_eq!(*most.lock().unwrap(), CREDITS_PER_PEER);
+    }
+}

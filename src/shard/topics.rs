@@ -5,8 +5,10 @@ use std::rc::Rc;
 
 use crate::base::{TopicId, TopicPartition};
 use crate::config::TopicConfig;
-use crate::io::wall_now;
-use crate::log::{LogError, Opened};
+use crate::io::{random_uuid, wall_now};
+use crate::log::dir::{self, FoundPartition};
+use crate::log::{self, LogError, Opened};
+use crate::metadata::names::METADATA_TOPIC;
 use crate::metadata::{Change, Image};
 use crate::wire::batch::BatchView;
 
@@ -21,6 +23,35 @@ impl Shard {
     pub(super) fn open_image(&self, image: Image) -> Result<(), LogError> {
         *self.image.borrow_mut() = image;
         self.open_owned()
+    }
+
+    /// Sets aside what stands in the log directory and is no partition of the image: the topic was deleted, and the process
+    /// died before its files were.
+    pub(super) fn set_strays_aside(&self) -> Result<(), LogError> {
+        for found in dir::partitions_now(self.node.config.log_dir())? {
+            if found.topic == METADATA_TOPIC || self.is_known(&found)? {
+                continue;
+            }
+            let aside = log::set_aside_now(&found.path, random_uuid()).map_err(|error| LogError::Io {
+                path: found.path.clone(),
+                error,
+            })?;
+            tracing::warn!(
+                "{} belongs to no topic of this cluster: it is now {}",
+                found.path.display(),
+                aside.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the image has the partition of the found directory; by the topic's id, or by its name where no id stands.
+    fn is_known(&self, found: &FoundPartition) -> Result<bool, LogError> {
+        let image = self.image.borrow();
+        let named = image.topic_by_name(&found.topic);
+        let written = log::read_topic_id_now(&found.path)?;
+        let known = named.filter(|topic| written.is_none_or(|id| id == topic.id));
+        Ok(known.is_some_and(|topic| topic.partitions.contains_key(&found.partition)))
     }
 
     /// Opens every partition of the image that this core owns.

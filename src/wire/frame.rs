@@ -127,15 +127,22 @@ pub fn range_in(frame: &[u8], part: &[u8]) -> std::ops::Range<usize> {
     start..end
 }
 
-/// Cuts `ranges` (rising, not overlapping) out of a frame, each writable in place and without a copy.
+/// Cuts `ranges` (rising, not overlapping) out of a frame, each writable in place. A part that is most of the frame comes without
+/// a copy. A smaller one is copied: it may be kept for long, and must not keep alive an allocation that is mostly not its own.
 pub fn carve(mut frame: BytesMut, ranges: &[std::ops::Range<usize>]) -> Vec<BytesMut> {
+    let half = frame.len() / 2;
     let mut gone = 0;
     ranges
         .iter()
         .map(|range| {
             let _between = frame.split_to(range.start - gone);
             gone = range.end;
-            frame.split_to(range.len())
+            let part = frame.split_to(range.len());
+            if range.len() >= half {
+                part
+            } else {
+                BytesMut::from(&part[..])
+            }
         })
         .collect()
 }
@@ -235,15 +242,16 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_carved_out_of_a_frame_without_a_copy() {
+    fn the_largest_part_is_carved_without_a_copy_and_a_small_one_keeps_no_frame_alive() {
         let frame = BytesMut::from(&b"abcdefghij"[..]);
         let at = frame.as_ptr() as usize;
-        let range = range_in(&frame, &frame[2..4]);
-        assert_eq!(range, 2..4);
-        let mut parts = carve(frame, &[range, 4..5, 7..10]);
-        assert_eq!(parts, [&b"cd"[..], b"e", b"hij"]);
-        assert_eq!(parts[2].as_ptr() as usize, at + 7);
-        parts[0][0] = b'C';
-        assert_eq!(parts[0], &b"Cd"[..]);
+        let range = range_in(&frame, &frame[1..3]);
+        assert_eq!(range, 1..3);
+        let mut parts = carve(frame, &[range, 4..4, 5..10]);
+        assert_eq!(parts, [&b"bc"[..], b"", b"fghij"]);
+        assert_eq!(parts[2].as_ptr() as usize, at + 5);
+        assert!(!(at..at + 10).contains(&(parts[0].as_ptr() as usize)));
+        parts[0][0] = b'B';
+        assert_eq!(parts[0], &b"Bc"[..]);
     }
 }

@@ -1,0 +1,235 @@
+//! A partition over a real log: what is written in place, what is refused, what a reader finds where.
+
+use std::collections::BTreeMap;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::base::{ProducerEpoch, ProducerId};
+use crate::config::Config;
+use crate::log::{Opened, Resume};
+use crate::wire::ErrorCode;
+use crate::wire::batch::{BatchBuilder, BatchView};
+use crate::wire::compression::Codec;
+
+const NOW: Timestamp = Timestamp(1_703_462_400_000);
+const EPOCH: LeaderEpoch = LeaderEpoch(4);
+
+struct Fixture {
+    partition: Partition,
+    _dir: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        Fixture::with(&[])
+    }
+
+    fn with(configs: &[(&str, &str)]) -> Fixture {
+        let overrides: BTreeMap<String, String> = configs
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect();
+        let broker = Config::parse(None, &[]).unwrap().0;
+        let config = Rc::new(TopicConfig::new(&broker, &overrides));
+        let dir = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open_now(
+            dir.path(),
+            LogOptions::default(),
+            Opened::AfterCleanStop,
+            Resume::default(),
+            NOW,
+        )
+        .unwrap();
+        Fixture {
+            partition: Partition::new(log, EPOCH, config),
+            _dir: dir,
+        }
+    }
+
+    fn append(&mut self, batch: BytesMut) -> Result<Appended, Refusal> {
+        self.partition.append(batch, NOW).map_err(Refusal::from)
+    }
+
+    /// The whole batches found from `offset` on, wherever they were.
+    fn read(&self, offset: i64) -> Result<Vec<u8>, ReadError> {
+        match self.partition.read(&range(offset))? {
+            Found::Here(segments) => Ok(segments.concat()),
+            Found::OnDisk(plan) => Ok(plan.run_now().unwrap().to_vec()),
+            Found::Diverging(..) => panic!("no follower asked"),
+        }
+    }
+}
+
+fn range(offset: i64) -> ReadRange {
+    ReadRange {
+        offset: Offset(offset),
+        bytes_max: 1 << 20,
+        at_least_one: true,
+        current_epoch: LeaderEpoch::NONE,
+        last_fetched_epoch: LeaderEpoch::NONE,
+    }
+}
+
+/// A batch of these records, a key and a time each.
+fn batch_of(records: &[(Option<&str>, i64)]) -> BytesMut {
+    let mut batch = BatchBuilder::new(Codec::None);
+    for (key, at) in records {
+        batch.add(Timestamp(*at), key.map(str::as_bytes), Some(b"tick"), &[]);
+    }
+    batch.build_mut()
+}
+
+fn batch(records: usize) -> BytesMut {
+    batch_of(&vec![(None, NOW.0); records])
+}
+
+fn produced(sequence: i32, epoch: i16) -> BytesMut {
+    let mut batch = BatchBuilder::new(Codec::None).producer(ProducerId(7), ProducerEpoch(epoch), sequence);
+    batch.add(NOW, None, Some(b"tick"), &[]);
+    batch.build_mut()
+}
+
+#[test]
+fn offset_and_epoch_are_written_in_place_and_the_batch_stays_valid() {
+    let mut fixture = Fixture::new();
+    fixture.append(batch(3)).unwrap();
+    let appended = fixture.append(batch(2)).unwrap();
+    assert_eq!(
+        (appended.base_offset, appended.append_time),
+        (Offset(3), Timestamp::NONE)
+    );
+    let bytes = fixture.read(4).unwrap();
+    let view = BatchView::first(&bytes).unwrap();
+    assert_eq!((view.base_offset(), view.leader_epoch()), (Offset(3), EPOCH));
+    assert_eq!(fixture.partition.marks().high_watermark, Offset(5));
+}
+
+#[test]
+fn the_append_time_takes_the_producers_place() {
+    let mut fixture = Fixture::with(&[("message.timestamp.type", "LogAppendTime")]);
+    // Years off: a time that the broker replaces is not judged.
+    let appended = fixture.append(batch_of(&[(None, 5)])).unwrap();
+    assert_eq!(appended.append_time, NOW);
+    let bytes = fixture.read(0).unwrap();
+    assert_eq!(batch::validate(&bytes).unwrap().max_timestamp(), NOW);
+}
+
+#[test]
+fn refusals_name_kafkas_codes_and_leave_the_log_as_it_was() {
+    let compacted: &[(&str, &str)] = &[("cleanup.policy", "compact")];
+    let small: &[(&str, &str)] = &[("max.message.bytes", "80")];
+    let ahead: &[(&str, &str)] = &[("message.timestamp.after.max.ms", "1000")];
+    let behind: &[(&str, &str)] = &[("message.timestamp.before.max.ms", "1000")];
+    let corrupt = {
+        let mut batch = batch(1);
+        *batch.last_mut().unwrap() ^= 1;
+        batch
+    };
+    let two_batches = {
+        let mut both = batch(1);
+        both.extend_from_slice(&batch(1));
+        both
+    };
+    for (configs, records, code) in [
+        (&[][..], corrupt, ErrorCode::CORRUPT_MESSAGE),
+        (&[], two_batches, ErrorCode::INVALID_RECORD),
+        (&[], BytesMut::new(), ErrorCode::INVALID_RECORD),
+        (small, batch(2), ErrorCode::MESSAGE_TOO_LARGE),
+        (compacted, batch(1), ErrorCode::INVALID_RECORD),
+        (
+            ahead,
+            batch_of(&[(None, NOW.0 + 1001)]),
+            ErrorCode::INVALID_TIMESTAMP,
+        ),
+        (
+            behind,
+            batch_of(&[(None, NOW.0 - 1001)]),
+            ErrorCode::INVALID_TIMESTAMP,
+        ),
+    ] {
+        let mut fixture = Fixture::with(configs);
+        let refusal = fixture.append(records).unwrap_err();
+        assert_eq!(refusal.code, code, "{refusal:?}");
+        assert_eq!(fixture.partition.marks().high_watermark, Offset(0), "{code:?}");
+    }
+}
+
+#[test]
+fn a_repeated_batch_is_answered_as_the_first_was_and_written_once() {
+    let mut fixture = Fixture::new();
+    let first = fixture.append(produced(0, 0)).unwrap();
+    fixture.append(produced(1, 0)).unwrap();
+    let again = fixture.append(produced(0, 0)).unwrap();
+    assert_eq!((again.base_offset, again.tail_bytes), (first.base_offset, 0));
+    assert_eq!(fixture.partition.marks().high_watermark, Offset(2));
+    let gap = fixture.append(produced(3, 0)).unwrap_err();
+    assert_eq!(gap.code, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    fixture.append(produced(0, 1)).unwrap();
+    let old = fixture.append(produced(2, 0)).unwrap_err();
+    assert_eq!(old.code, ErrorCode::INVALID_PRODUCER_EPOCH);
+}
+
+#[test]
+fn the_tail_and_the_disk_give_the_same_bytes() {
+    let mut fixture = Fixture::new();
+    for records in [1, 2, 3] {
+        fixture.append(batch(records)).unwrap();
+    }
+    let from_tail = fixture.read(1).unwrap();
+    assert!(matches!(fixture.partition.read(&range(1)), Ok(Found::Here(_))));
+    while fixture.partition.shrink_tail().is_some() {}
+    assert!(matches!(fixture.partition.read(&range(1)), Ok(Found::OnDisk(_))));
+    assert_eq!(fixture.read(1).unwrap(), from_tail);
+}
+
+#[test]
+fn readers_outside_the_log_or_with_another_epoch_are_told() {
+    let mut fixture = Fixture::new();
+    fixture.append(batch(2)).unwrap();
+    assert_eq!(fixture.read(2), Ok(Vec::new()), "the end is inside");
+    for offset in [-1, 3] {
+        assert_eq!(fixture.read(offset), Err(ReadError::OffsetOutOfRange), "{offset}");
+    }
+    for (epoch, expected) in [
+        (3, Err(ReadError::FencedLeaderEpoch)),
+        (4, Ok(())),
+        (5, Err(ReadError::UnknownLeaderEpoch)),
+    ] {
+        let read = fixture.partition.read(&ReadRange {
+            current_epoch: LeaderEpoch(epoch),
+            ..range(0)
+        });
+        assert_eq!(read.map(|_| ()), expected, "epoch {epoch}");
+    }
+}
+
+#[test]
+fn a_reader_of_a_log_that_parted_from_ours_is_told_where() {
+    let mut fixture = Fixture::new();
+    fixture.append(batch(2)).unwrap();
+    let read = fixture.partition.read(&ReadRange {
+        last_fetched_epoch: LeaderEpoch(3),
+        ..range(1)
+    });
+    match read {
+        // Nothing of epoch 3 is in this log: its end there is where epoch 4 begins.
+        Ok(Found::Diverging(_, end)) => assert_eq!(end, Offset(0)),
+        Ok(_) => panic!("read as if nothing had parted"),
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+#[test]
+fn an_append_fires_the_watch_it_satisfies() {
+    let mut fixture = Fixture::new();
+    let size_bytes = batch(1).len() as u64;
+    let fired = Rc::new(std::cell::Cell::new(false));
+    let seen = fired.clone();
+    let (watch, _guard) = Watch::new(size_bytes + 1, move || seen.set(true));
+    fixture.partition.watch(watch);
+    fixture.append(batch(1)).unwrap();
+    assert!(!fired.get(), "one byte is missing");
+    fixture.append(batch(1)).unwrap();
+    assert!(fired.get());
+}
