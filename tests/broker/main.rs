@@ -11,6 +11,7 @@ mod cli;
 mod client;
 mod connections;
 mod feed;
+mod fixtures;
 mod harness;
 mod kill;
 mod producers;
