@@ -76,6 +76,7 @@ pub fn json_line(args: &Args, result: &RunResult) -> String {
         "lost": result.lost,
         "arrived_per_s": round(rate(result), 1),
         "delivered_us": percentiles(&result.delivered),
+        "delivered_counts": counts(&result.delivered),
         "acknowledged_us": percentiles(&result.acknowledged),
         "send_delay_us": percentiles(&result.send_delay),
         "cpus": cpus.collect::<Vec<_>>(),
@@ -102,6 +103,14 @@ fn percentiles(histogram: &Histogram<u64>) -> serde_json::Value {
     }
     object.insert("max".into(), json!(round(histogram.max() as f64 / 1e3, 1)));
     object.into()
+}
+
+/// `[nanoseconds, messages]` of each value that occurred, so that runs can be pooled.
+fn counts(histogram: &Histogram<u64>) -> Vec<[u64; 2]> {
+    let recorded = histogram.iter_recorded();
+    recorded
+        .map(|step| [step.value_iterated_to(), step.count_at_value()])
+        .collect()
 }
 
 fn micros(histogram: &Histogram<u64>, percentile: f64) -> f64 {

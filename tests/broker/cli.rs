@@ -23,6 +23,22 @@ fn an_unknown_key_is_a_warning_that_names_the_nearest() {
 }
 
 #[test]
+fn the_ready_configurations_start_without_a_word() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/config");
+    let mut tried = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let mut broker = Broker::not_started(&[]);
+        broker.take_config(&entry.unwrap().path());
+        broker.start_again();
+        let ended = broker.stop_and_tell();
+        assert!(ended.status.success());
+        assert_eq!(ended.stderr, "");
+        tried += 1;
+    }
+    assert!(tried >= 2);
+}
+
+#[test]
 fn every_level_of_help_shows_an_example() {
     for level in [
         &["--help"][..],

@@ -30,6 +30,7 @@ pub struct Broker {
     pub address: SocketAddr,
     directory: TempDir,
     settings: Vec<String>,
+    config: Option<PathBuf>,
     process: Option<Process>,
 }
 
@@ -58,8 +59,14 @@ impl Broker {
             address: free_address(),
             directory: tempfile::tempdir().unwrap(),
             settings: settings.iter().map(|s| s.to_string()).collect(),
+            config: None,
             process: None,
         }
+    }
+
+    /// Starts with this configuration file from now on.
+    pub fn take_config(&mut self, path: &Path) {
+        self.config = Some(path.to_path_buf());
     }
 
     /// Starts the process in the directory that is there, on the same port, and waits until it is ready.
@@ -85,6 +92,9 @@ impl Broker {
             .arg("serve")
             .args(["-o", &format!("listeners=PLAINTEXT://{}", self.address)])
             .args(["-o", &format!("log.dirs={}", self.data().display())]);
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
         for setting in &self.settings {
             command.args(["-o", setting]);
         }
