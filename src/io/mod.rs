@@ -1,10 +1,10 @@
 //! The door to the world: the only room that knows sockets, files, clocks, threads and random numbers.
 //!
 //! Everything else is plain single-threaded code on one of the node's cores and reaches the world through this one
-//! surface. The surface has builds: the real one (`uring/`: one pinned executor and one io_uring for each core),
-//! and next to it a simulated one. The line below that names `world` is the only switch between them.
+//! surface. The surface has two builds: the real one (`uring/`: one pinned executor and one io_uring for each core),
+//! and a simulated one (`sim/`). The lines below that name `world` are the only switch between them.
 //!
-//! [`run`] starts the cores and ends when the `main` of every core has ended; then what is still spawned is
+//! [`start`] starts the cores, which end when the `main` of every core has ended; then what is still spawned is
 //! dropped, and every operation in flight is cancelled before its buffer is freed. Sockets, files and tasks belong to
 //! the core that made them and never leave it; what crosses cores goes through [`mesh`].
 //!
@@ -15,13 +15,36 @@ mod counters;
 pub mod local;
 mod options;
 
+#[cfg(feature = "sim")]
+pub mod sim;
 #[cfg(not(feature = "sim"))]
-#[path = "uring/mod.rs"]
-mod world;
+mod uring;
+
+#[cfg(feature = "sim")]
+use sim as world;
+#[cfg(not(feature = "sim"))]
+use uring as world;
+
+use std::future::Future;
+
+use crate::base::CoreId;
 
 pub use counters::{CoreCounters, Counters};
 pub use options::{Elapsed, Options, Profile, StartError};
 pub use world::{
-    Task, allowed_cpus, core, counters, fs, mesh, net, now, random_u64, random_uuid, run, signal, sleep,
-    sleep_until, spawn, timeout, wall_now, yield_now,
+    Running, Task, allowed_cpus, core, counters, fs, mesh, net, now, random_u64, random_uuid, signal, sleep,
+    sleep_until, spawn, start, timeout, wall_now, yield_now,
 };
+
+/// Runs `main(core)` on each core, and returns when all have. Blocks the calling thread, which is none of the cores.
+///
+/// # Errors
+/// As [`start`]'s.
+pub fn run<F, Fut>(options: Options, main: F) -> Result<(), StartError>
+where
+    F: Fn(CoreId) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    start(options, main)?.join();
+    Ok(())
+}

@@ -10,4 +10,4 @@ mod listeners;
 mod log_limit;
 mod start;
 
-pub use start::serve;
+pub use start::{Broker, serve};

@@ -35,7 +35,7 @@ struct Part {
 
 /// Runs the broker until it is told to stop.
 pub fn serve(config: Config) -> ExitCode {
-    match run(config) {
+    match Broker::start(config).and_then(Broker::join) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("ringlog: {message}");
@@ -44,56 +44,88 @@ pub fn serve(config: Config) -> ExitCode {
     }
 }
 
-fn run(config: Config) -> Result<(), String> {
-    let started = io::now();
-    signal::block_in_process();
-    let home = Home::open(&config)?;
-    let cpus = config
-        .ringlog_cores()
-        .choose(&io::allowed_cpus().map_err(|error| error.to_string())?)?;
-    let cores =
-        u16::try_from(cpus.len()).map_err(|_| format!("ringlog.cores: {} are too many", cpus.len()))?;
-    let bound = listeners::bind(&config, cpus.len())?;
-    let ports = mesh::build(cpus.len(), MAILBOX_MESSAGES);
-    let parts = ports
-        .into_iter()
-        .zip(bound.by_core)
-        .map(|(port, listeners)| Some(Part { port, listeners }));
-    let parts: Arc<Mutex<Vec<Option<Part>>>> = Arc::new(Mutex::new(parts.collect()));
-    let options = Options {
-        cores: cpus,
-        profile: io_profile(config.profile()),
-        stall_limit: config.stall_limit(),
-        pin: config.pin(),
-    };
-    let node = Arc::new(Node {
-        config,
-        advertised: bound.advertised,
-        cores,
-        cluster_id: home.properties().cluster_id.clone(),
-        directory_id: home.properties().directory_id,
-        opened: home.opened(),
-    });
-    let outcome: Arc<Mutex<Result<i64, String>>> =
-        Arc::new(Mutex::new(Err("core 0 did not end".to_string())));
-    let main = {
-        let outcome = outcome.clone();
-        move |core: CoreId| {
-            let part = take_part(&parts, core);
-            let (node, outcome) = (node.clone(), outcome.clone());
-            async move {
-                let shard = Shard::start(node, part.port);
-                if core == CONTROLLER_CORE {
-                    *unpoisoned(&outcome) = lead(shard, part.listeners, started).await;
-                } else {
-                    follow(shard, part.listeners).await;
+/// A broker whose cores run.
+#[must_use = "a broker is joined, or it was never stopped cleanly"]
+pub struct Broker {
+    home: Home,
+    cores: io::Running,
+    /// Core 0's last word: the broker's epoch when everything was closed as it should be.
+    outcome: Arc<Mutex<Result<i64, String>>>,
+}
+
+impl Broker {
+    /// Takes the data directory and the listeners' addresses, and starts the cores.
+    ///
+    /// # Errors
+    /// A text that names the setting, the limit or the file that is in the way.
+    pub fn start(config: Config) -> Result<Broker, String> {
+        let started = io::now();
+        signal::block_in_process();
+        let home = Home::open(&config)?;
+        let cpus = config
+            .ringlog_cores()
+            .choose(&io::allowed_cpus().map_err(|error| error.to_string())?)?;
+        let cores =
+            u16::try_from(cpus.len()).map_err(|_| format!("ringlog.cores: {} are too many", cpus.len()))?;
+        let bound = listeners::bind(&config, cpus.len())?;
+        let ports = mesh::build(cpus.len(), MAILBOX_MESSAGES);
+        let parts = ports
+            .into_iter()
+            .zip(bound.by_core)
+            .map(|(port, listeners)| Some(Part { port, listeners }));
+        let parts: Arc<Mutex<Vec<Option<Part>>>> = Arc::new(Mutex::new(parts.collect()));
+        let options = Options {
+            cores: cpus,
+            profile: io_profile(config.profile()),
+            stall_limit: config.stall_limit(),
+            pin: config.pin(),
+        };
+        let node = Arc::new(Node {
+            config,
+            advertised: bound.advertised,
+            cores,
+            cluster_id: home.properties().cluster_id.clone(),
+            directory_id: home.properties().directory_id,
+            opened: home.opened(),
+        });
+        let outcome: Arc<Mutex<Result<i64, String>>> =
+            Arc::new(Mutex::new(Err("core 0 did not end".to_string())));
+        let main = {
+            let outcome = outcome.clone();
+            move |core: CoreId| {
+                let part = take_part(&parts, core);
+                let (node, outcome) = (node.clone(), outcome.clone());
+                async move {
+                    let shard = Shard::start(node, part.port);
+                    if core == CONTROLLER_CORE {
+                        *unpoisoned(&outcome) = lead(shard, part.listeners, started).await;
+                    } else {
+                        follow(shard, part.listeners).await;
+                    }
                 }
             }
-        }
-    };
-    io::run(options, main).map_err(|error| error.to_string())?;
-    let broker_epoch = std::mem::replace(&mut *unpoisoned(&outcome), Ok(-1))?;
-    home.mark_clean_stop(broker_epoch)
+        };
+        Ok(Broker {
+            home,
+            cores: io::start(options, main).map_err(|error| error.to_string())?,
+            outcome,
+        })
+    }
+
+    /// Waits until every core has ended, and marks the stop as a clean one if it was.
+    ///
+    /// # Errors
+    /// A text that says what could not be opened, or what was not closed cleanly.
+    pub fn join(self) -> Result<(), String> {
+        self.cores.join();
+        let broker_epoch = std::mem::replace(&mut *unpoisoned(&self.outcome), Ok(-1))?;
+        self.home.mark_clean_stop(broker_epoch)
+    }
+
+    /// The cores, for who watches them from outside.
+    pub fn cores(&self) -> &io::Running {
+        &self.cores
+    }
 }
 
 fn io_profile(profile: config::Profile) -> io::Profile {

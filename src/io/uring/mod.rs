@@ -31,7 +31,7 @@ mod watchdog;
 pub use clock::{now, wall_now};
 pub use core::{core, counters};
 pub use random::{random_u64, random_uuid};
-pub use start::{allowed_cpus, run};
+pub use start::{Running, allowed_cpus, start};
 pub use task::{Task, spawn, yield_now};
 pub use timers::{sleep, sleep_until, timeout};
 

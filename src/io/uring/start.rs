@@ -17,7 +17,8 @@ use super::buffers::Pool;
 use super::core::{self, Core};
 use super::ring::Ring;
 use super::shared::Shared;
-use super::{driver, task, watchdog};
+use super::watchdog::{self, Watchdog};
+use super::{driver, task};
 use crate::base::CoreId;
 
 /// The oldest kernel with DEFER_TASKRUN.
@@ -33,14 +34,20 @@ const PREEMPT_INTERVAL: Duration = Duration::from_secs(3600);
 /// looks at its timers only between two spells of running tasks, and the driver makes one spell last.
 const RESCUE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Runs `main(core)` on each core, and returns when all have. Blocks the calling thread, which is none of the cores.
-///
-/// Tasks that are still spawned then are dropped. A core whose `main` has returned keeps serving its tasks until the
-/// last one's has.
+/// The cores that [`start`] started.
+#[must_use = "cores that nobody joins end with the process"]
+pub struct Running {
+    threads: Vec<std::thread::JoinHandle<()>>,
+    watchdog: Watchdog,
+    shared: Arc<Shared>,
+}
+
+/// Starts `main(core)` on each core. The cores end when the `main` of each has returned: tasks that are still spawned then
+/// are dropped. A core whose `main` has returned keeps serving its tasks until the last one's has.
 ///
 /// # Errors
 /// When the machine doesn't allow what the loop needs. Nothing of `main` has run then.
-pub fn run<F, Fut>(options: Options, main: F) -> Result<(), StartError>
+pub fn start<F, Fut>(options: Options, main: F) -> Result<Running, StartError>
 where
     F: Fn(CoreId) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = ()> + 'static,
@@ -49,6 +56,7 @@ where
     install_panic_hook();
     let shared = Arc::new(Shared::new(options.cores.len()));
     let (ready, started) = mpsc::channel();
+    let mut gates = Vec::new();
     let mut threads = Vec::new();
     for (index, &cpu) in options.cores.iter().enumerate() {
         let id = CoreId(index as u16);
@@ -58,7 +66,8 @@ where
             .name(format!("core-{index}"))
             .spawn(move || core_thread(id, cpu, &options, shared, &ready, &gate, main))
             .map_err(|error| refused("starting a core's thread", &error))?;
-        threads.push((thread, go));
+        threads.push(thread);
+        gates.push(go);
     }
     drop(ready);
     // Each core reports once. On a refusal the gates are dropped, and the cores that did start end unused.
@@ -69,22 +78,32 @@ where
         }))?;
     }
     let watchdog = watchdog::start(shared.clone());
-    for (_, go) in &threads {
-        // A core that is gone has panicked, which the join below reports.
+    for go in gates {
+        // A core that is gone has panicked, which joining it reports.
         let _ = go.send(());
     }
-    let mut panicked = None;
-    for (thread, _) in threads {
-        if let Err(panic) = thread.join() {
-            panicked = Some(panic);
+    Ok(Running {
+        threads,
+        watchdog,
+        shared,
+    })
+}
+
+impl Running {
+    /// Waits until every core has ended. Blocks the calling thread, which is none of them.
+    pub fn join(self) {
+        let mut panicked = None;
+        for thread in self.threads {
+            if let Err(panic) = thread.join() {
+                panicked = Some(panic);
+            }
+        }
+        self.watchdog.stop(&self.shared);
+        // Only test builds get here: in a release build the panic has ended the process.
+        if let Some(panic) = panicked {
+            std::panic::resume_unwind(panic);
         }
     }
-    watchdog.stop(&shared);
-    // Only test builds get here: in a release build the panic has ended the process.
-    if let Some(panic) = panicked {
-        std::panic::resume_unwind(panic);
-    }
-    Ok(())
 }
 
 /// One core's thread, from its start to its end.

@@ -1,0 +1,67 @@
+//! How likely what is. Everything off is a slow but honest world.
+
+use std::ops::Range;
+use std::time::Duration;
+
+/// The world's vices. Probabilities are from 0 to 1; ranges of time are in nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    /// What one turn of a task takes.
+    pub turn_nanos: Range<u64>,
+    /// What a message between two cores takes.
+    pub mail_nanos: Range<u64>,
+    /// What a piece of a stream takes from host to host.
+    pub flight_nanos: Range<u64>,
+    /// Of one piece: lost once, so that it and what is behind it come later by [`Faults::resend`].
+    pub loss: f64,
+    /// What a loss costs.
+    pub resend: Duration,
+    /// Of one piece: the connection is reset, and what was in flight is gone.
+    pub reset: f64,
+    /// The largest piece that a stream is cut into.
+    pub piece_bytes_max: usize,
+    /// Of one piece: cut to a few bytes.
+    pub tiny_piece: f64,
+    /// What a read or a flush takes.
+    pub disk_nanos: Range<u64>,
+    /// Of one operation: a hundred times as long.
+    pub slow_disk: f64,
+    /// Of one read, write or flush: EIO.
+    pub disk_error: f64,
+    /// Of one write: a part is written, and no more.
+    pub short_write: f64,
+    /// What a host can store.
+    pub disk_bytes_max: u64,
+}
+
+impl Faults {
+    /// Nothing fails; everything takes a while.
+    pub fn none() -> Faults {
+        Faults {
+            turn_nanos: 200..5_000,
+            mail_nanos: 100..20_000,
+            flight_nanos: 10_000..500_000,
+            loss: 0.0,
+            resend: Duration::from_millis(200),
+            reset: 0.0,
+            piece_bytes_max: 16 * 1024,
+            tiny_piece: 0.0,
+            disk_nanos: 50_000..2_000_000,
+            slow_disk: 0.0,
+            disk_error: 0.0,
+            short_write: 0.0,
+            disk_bytes_max: u64::MAX,
+        }
+    }
+
+    /// A bad network and a slow disk, none of which excuses a lost record.
+    pub fn rough() -> Faults {
+        Faults {
+            loss: 0.005,
+            reset: 0.001,
+            tiny_piece: 0.1,
+            slow_disk: 0.01,
+            ..Faults::none()
+        }
+    }
+}
