@@ -1,0 +1,15 @@
+//! The whole broker in a simulated world: every run is a seed, and a seed is always the same run.
+//!
+//! `cargo test --profile sim --features sim --test sim` runs a few seeds of each test; `RINGLOG_SEEDS=300` runs so many,
+//! `RINGLOG_SEED=17` runs the one. A failure names its seed and that command.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "these tests stand outside the broker, and run seeds on threads"
+)]
+
+mod kit;
+mod model;
+mod produce_fetch;
+mod seeds;
