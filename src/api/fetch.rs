@@ -4,8 +4,11 @@
 //! A fetch that finds less than `min_bytes` is parked on its partitions and answered by the append that brings the rest, or at
 //! `max_wait_ms`. Behaves as a leader towards consumers; there are no followers yet.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
+
+use bytes::BytesMut;
 
 use crate::base::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition};
 use crate::io;
@@ -18,6 +21,10 @@ use crate::wire::messages::fetch_response::{
 use crate::wire::{Array, ErrorCode, Records, Str};
 
 use super::{Reply, Request};
+
+/// Bytes of records in one answer, whatever the client allows: an answer is in memory as long as its reader takes to read
+/// it. A client that wants more asks again.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
 
 /// `isolation_level` of a reader that wants committed records only.
 const READ_COMMITTED: i8 = 1;
@@ -42,7 +49,7 @@ struct Asked {
 }
 
 /// Answers a fetch request.
-pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
+pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
     let plan = {
         let body: FetchRequest<'_> = match request.body() {
             Ok(body) => body,
@@ -53,6 +60,8 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
         }
         plan(&shard, request.version, &body)
     };
+    // It may wait for long, and its frame may be large.
+    request.frame = BytesMut::new();
     let answers = read(&shard, &plan).await;
     reply(&request, plan, answers)
 }
@@ -67,9 +76,13 @@ fn refuse_session(request: &Request) -> Reply {
 
 fn plan(shard: &Shard, version: i16, body: &FetchRequest<'_>) -> Plan {
     let is_replica = body.replica_id >= 0 || body.replica_state.replica_id >= 0;
+    let bytes_max = (body.max_bytes.max(0) as usize)
+        .min(shard.config().fetch_bytes_max())
+        .min(ANSWER_BYTES_MAX);
+    let mut asked_before = BTreeSet::new();
     let topics = body.topics.iter().map(|topic| {
         let known = resolve(shard, version, &topic.topic, topic.topic_id);
-        let partitions = topic.partitions.iter().map(|partition| {
+        let partitions = topic.partitions.iter().filter_map(|partition| {
             let target = match is_replica {
                 // The only replica is this leader: nobody follows it.
                 true => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
@@ -77,10 +90,16 @@ fn plan(shard: &Shard, version: i16, body: &FetchRequest<'_>) -> Plan {
                     .and_then(|id| shard.existing_partition(id, PartitionIndex(partition.partition)))
                     .map(|target| wanted(target, &partition)),
             };
-            Asked {
+            // Asked for twice, a partition is answered once, as in Kafka.
+            if let Ok(wanted) = &target
+                && !asked_before.insert(wanted.partition)
+            {
+                return None;
+            }
+            Some(Asked {
                 index: partition.partition,
                 target,
-            }
+            })
         });
         Topic {
             partitions: partitions.collect(),
@@ -89,8 +108,8 @@ fn plan(shard: &Shard, version: i16, body: &FetchRequest<'_>) -> Plan {
         }
     });
     Plan {
-        bytes_min: body.min_bytes.max(0) as usize,
-        bytes_max: (body.max_bytes.max(0) as usize).min(shard.config().fetch_bytes_max()),
+        bytes_min: (body.min_bytes.max(0) as usize).min(bytes_max),
+        bytes_max,
         wait: Duration::from_millis(body.max_wait_ms.max(0) as u64),
         read_committed: body.isolation_level == READ_COMMITTED,
         topics: topics.collect(),

@@ -1,5 +1,6 @@
 //! ListOffsets (key 2), versions 1–11: offsets by time, and Kafka's special times.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::base::{LeaderEpoch, PartitionIndex, Timestamp};
@@ -55,10 +56,15 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
 
 fn plan(shard: &Shard, version: i16, body: &ListOffsetsRequest<'_>) -> Vec<Topic> {
     let read_committed = body.isolation_level == READ_COMMITTED;
+    let twice = asked_twice(body);
     let topics = body.topics.iter().map(|topic| {
         let known = shard.image().topic_by_name(&topic.name).map(|topic| topic.id);
+        let twice = twice.get(&*topic.name);
         let partitions = topic.partitions.iter().map(|partition| {
             let find = known.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).and_then(|id| {
+                if twice.is_some_and(|twice| twice.contains(&partition.partition_index)) {
+                    return Err(ErrorCode::INVALID_REQUEST);
+                }
                 Ok(FindOffset {
                     partition: shard.existing_partition(id, PartitionIndex(partition.partition_index))?,
                     current_epoch: LeaderEpoch(partition.current_leader_epoch),
@@ -73,6 +79,22 @@ fn plan(shard: &Shard, version: i16, body: &ListOffsetsRequest<'_>) -> Vec<Topic
         }
     });
     topics.collect()
+}
+
+/// The partitions, by topic, that stand in the request more than once, which Kafka refuses.
+fn asked_twice(body: &ListOffsetsRequest<'_>) -> BTreeMap<String, BTreeSet<i32>> {
+    let mut seen: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+    let mut twice: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+    for topic in body.topics.iter() {
+        let seen = seen.entry(topic.name.to_string()).or_default();
+        for partition in topic.partitions.iter() {
+            if !seen.insert(partition.partition_index) {
+                let twice = twice.entry(topic.name.to_string()).or_default();
+                twice.insert(partition.partition_index);
+            }
+        }
+    }
+    twice
 }
 
 /// What a time on the wire means, in a version that knows it.

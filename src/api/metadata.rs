@@ -1,5 +1,6 @@
 //! Metadata (key 3), versions 0–13: brokers and topics, and the creation of topics that a client names.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::base::TopicId;
@@ -22,6 +23,7 @@ enum Asked {
 }
 
 /// A topic by name or by id.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Named {
     Name(String),
     Id(TopicId),
@@ -45,7 +47,7 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
     };
     let created = match &plan.asked {
         Asked::Some(named) if plan.may_create => create_missing(&shard, named).await,
-        _ => Vec::new(),
+        _ => BTreeMap::new(),
     };
     let image = shard.image();
     let topics = match &plan.asked {
@@ -74,6 +76,8 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
 }
 
 fn plan(version: i16, body: &MetadataRequest<'_>) -> Plan {
+    // Asked for twice, a topic is answered once.
+    let mut asked_before = BTreeSet::new();
     let asked = match &body.topics {
         None => Asked::All,
         // Before version 1 an empty list asked for all topics.
@@ -86,6 +90,7 @@ fn plan(version: i16, body: &MetadataRequest<'_>) -> Plan {
                     Some(name) if topic.topic_id.is_zero() => Named::Name(name.into_owned()),
                     _ => Named::Id(topic.topic_id),
                 })
+                .filter(|named| asked_before.insert(named.clone()))
                 .collect(),
         ),
     };
@@ -98,9 +103,9 @@ fn plan(version: i16, body: &MetadataRequest<'_>) -> Plan {
 }
 
 /// Creates what is asked for by name and isn't there; the codes of what could not be created, by name.
-async fn create_missing(shard: &Rc<Shard>, named: &[Named]) -> Vec<(String, ErrorCode)> {
+async fn create_missing(shard: &Rc<Shard>, named: &[Named]) -> BTreeMap<String, ErrorCode> {
     if !shard.config().auto_create_topics() {
-        return Vec::new();
+        return BTreeMap::new();
     }
     let missing: Vec<String> = {
         let image = shard.image();
@@ -113,7 +118,7 @@ async fn create_missing(shard: &Rc<Shard>, named: &[Named]) -> Vec<(String, Erro
         names.filter(is_missing).cloned().collect()
     };
     if missing.is_empty() {
-        return Vec::new();
+        return BTreeMap::new();
     }
     match shard.create_topics(NewTopics::Named(missing.clone())).await {
         Err(refusal) => missing.into_iter().map(|name| (name, refusal.code)).collect(),
@@ -130,17 +135,13 @@ fn answer<'a>(
     image: &Image,
     named: &Named,
     plan: &Plan,
-    refused: &[(String, ErrorCode)],
+    refused: &BTreeMap<String, ErrorCode>,
 ) -> MetadataResponseTopic<'a> {
     let (topic, name, id, code) = match named {
         Named::Id(id) => (image.topic(*id), None, *id, ErrorCode::UNKNOWN_TOPIC_ID),
         Named::Name(name) => {
-            let refused = refused
-                .iter()
-                .find(|(refused, _)| refused == name)
-                .map(|(_, code)| *code);
-            let code = match refused {
-                Some(code) => code,
+            let code = match refused.get(name) {
+                Some(code) => *code,
                 None if validate_topic_name(name).is_err() => ErrorCode::INVALID_TOPIC_EXCEPTION,
                 None => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
             };

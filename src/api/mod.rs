@@ -2,7 +2,7 @@
 //!
 //! [`table::APIS`] names every API with its versions and its function; dispatch and the ApiVersions answer both come from it.
 //! A request's future does nothing until it is first polled, and the connection polls its requests in the order in
-//! which they came: so what a function does before its first wait happens in request order.
+//! which they came: so what a function does before its first wait happens in request order, also among produce requests.
 
 mod api_versions;
 mod create_topics;
@@ -72,8 +72,11 @@ pub struct Started {
     pub future: Pending,
     /// Whether it changes nothing and so need not run when nobody will read the answer.
     pub only_reads: bool,
+    /// Whether it may run beside those of its connection that also do: they start in order, and none waits for another.
+    pub overlaps: bool,
 }
 
+const PRODUCE: i16 = 0;
 /// Key of the one API that waits long and changes nothing.
 const FETCH: i16 = 1;
 
@@ -83,6 +86,7 @@ pub fn start(shard: Rc<Shard>, origin: Rc<Origin>, frame: BytesMut) -> Started {
         Err(error) => Started {
             future: closed(format!("a malformed request header: {error}")),
             only_reads: true,
+            overlaps: false,
         },
         Ok(RequestStart {
             key,
@@ -101,6 +105,7 @@ pub fn start(shard: Rc<Shard>, origin: Rc<Origin>, frame: BytesMut) -> Started {
             Started {
                 future: dispatch(shard, request),
                 only_reads: key == FETCH,
+                overlaps: key == PRODUCE,
             }
         }
     }

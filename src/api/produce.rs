@@ -11,6 +11,7 @@ use bytes::BytesMut;
 use crate::base::{PartitionIndex, TopicId, TopicPartition};
 use crate::partition::{Appended, Refusal};
 use crate::shard::{Shard, join_all};
+use crate::wire::batch::BatchView;
 use crate::wire::messages::produce_request::ProduceRequest;
 use crate::wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
@@ -58,7 +59,7 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
     };
     let pieces = std::mem::take(&mut plan.partitions);
     let indexes: Vec<i32> = pieces.iter().map(|piece| piece.index).collect();
-    let outcomes = match refuse_whole(&plan) {
+    let outcomes = match refuse_whole(&plan, &pieces) {
         Some(code) => pieces.iter().map(|_| Err(Refusal::from(code))).collect(),
         None => append_all(&shard, pieces).await,
     };
@@ -69,7 +70,16 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
 }
 
 /// What is wrong with the request as a whole, if anything.
-fn refuse_whole(plan: &Plan) -> Option<ErrorCode> {
+fn refuse_whole(plan: &Plan, pieces: &[Piece]) -> Option<ErrorCode> {
+    let has_transactional = || {
+        let batches = pieces
+            .iter()
+            .filter_map(|piece| BatchView::first(&piece.records).ok());
+        batches.into_iter().any(|batch| batch.is_transactional())
+    };
+    if !plan.is_transactional && has_transactional() {
+        return Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    }
     if plan.is_transactional {
         // No transaction can have begun: InitProducerId refuses transactional ids.
         return Some(ErrorCode::INVALID_TXN_STATE);

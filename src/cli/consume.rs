@@ -131,6 +131,12 @@ impl Printer<'_> {
         for batch in batch::batches(&fetched.batches) {
             // The last may be cut short; the next answer brings it whole.
             let Ok(batch) = batch else { break };
+            if !batch.crc_is_valid() {
+                return Err(damaged(&format!(
+                    "the batch at offset {} is corrupt: its checksum is wrong",
+                    batch.base_offset()
+                )));
+            }
             if batch.is_control() {
                 continue;
             }

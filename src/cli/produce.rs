@@ -62,8 +62,10 @@ pub async fn run(args: ProduceArgs) -> Result<(), Failure> {
             .await
             .map_err(|e| Failure::Failed(format!("standard input: {e}")))?;
         lines.push(&buffer[..read]);
-        while lines.advance(read == 0).map_err(Failure::Failed)? {
-            sender.send(&lines).await?;
+        if let Err(failure) = sender.send_all(&mut lines, read == 0).await {
+            // The lines before the bad one were good.
+            sender.producer.flush().await?;
+            return Err(failure);
         }
         if read == 0 {
             break;
@@ -80,6 +82,14 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
+    /// Sends the whole lines that were read so far, with the last one when it `is_the_end`.
+    async fn send_all(&mut self, lines: &mut Lines, is_the_end: bool) -> Result<(), Failure> {
+        while lines.advance(is_the_end).map_err(Failure::Failed)? {
+            self.send(lines).await?;
+        }
+        Ok(())
+    }
+
     async fn send(&mut self, lines: &Lines) -> Result<(), Failure> {
         let (key, value) = self
             .args

@@ -1,10 +1,12 @@
 //! `ringlog serve`: reads the settings and starts the broker.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use crate::config::{CONFIG_FILE_BYTES_MAX, Config};
@@ -28,6 +30,7 @@ pub struct ServeArgs {
 
 /// Runs the broker until it is stopped.
 pub fn serve(args: ServeArgs) -> ExitCode {
+    begin_log();
     match read_config(&args) {
         Ok(config) => crate::server::serve(config),
         Err(failure) => {
@@ -35,6 +38,20 @@ pub fn serve(args: ServeArgs) -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Log lines go to standard error: warnings and errors, or what `RUST_LOG` says.
+fn begin_log() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::WARN.into())
+        .from_env_lossy();
+    // Fails only when a log has begun already.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
 }
 
 fn read_config(args: &ServeArgs) -> Result<Config, Failure> {

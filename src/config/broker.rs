@@ -63,6 +63,10 @@ impl Config {
                 .ok_or_else(|| ConfigError::override_form(text))?;
             given.insert(key.trim().to_owned(), value.to_owned());
         }
+        // Empty is otherwise the same as not set; here it would put the data where nobody meant it to be.
+        if given.get("log.dirs").is_some_and(|value| value.trim().is_empty()) {
+            return Err(ConfigError::new("log.dirs", "", "one directory"));
+        }
         let mut warnings = Vec::new();
         let mut set = BTreeMap::new();
         for (key, value) in &given {

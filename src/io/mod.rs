@@ -12,8 +12,11 @@
 //! cache, which are cheaper done at once.
 
 mod counters;
+mod errors;
+mod files;
 pub mod local;
 mod options;
+mod waits;
 
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -30,10 +33,14 @@ use std::future::Future;
 use crate::base::CoreId;
 
 pub use counters::{CoreCounters, Counters};
-pub use options::{Elapsed, Options, Profile, StartError};
+pub use errors::is_out_of_resources;
+pub use files::{DirEntry, OpenOptions};
+pub use options::{Elapsed, Options, Profile, Signal, StartError};
+pub use waits::{sleep, sleep_until, timeout};
+use world::Sleep;
 pub use world::{
-    Running, Task, allowed_cpus, core, counters, fs, mesh, net, now, random_u64, random_uuid, signal, sleep,
-    sleep_until, spawn, start, timeout, wall_now, yield_now,
+    Running, Task, allowed_cpus, core, counters, fs, mesh, net, now, random_u64, random_uuid, signal, spawn,
+    start, wall_now, yield_now,
 };
 
 /// Runs `main(core)` on each core, and returns when all have. Blocks the calling thread, which is none of the cores.

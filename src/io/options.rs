@@ -45,6 +45,15 @@ pub enum Profile {
     Busy,
 }
 
+/// What the process was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM or SIGINT: stop cleanly.
+    Stop,
+    /// SIGUSR1: print what is counted.
+    Report,
+}
+
 /// The time of [`timeout`](super::timeout) ran out before the future was ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
@@ -136,7 +145,7 @@ impl fmt::Display for StartError {
                 needed_bytes,
             } => write!(
                 f,
-                "the limit of locked memory (RLIMIT_MEMLOCK) is {} KiB, and each core needs {} KiB: raise it with \
+                "the limit of locked memory (RLIMIT_MEMLOCK) is {} KiB, and {} KiB are needed for these cores: raise it with \
                  `ulimit -l {}` in the shell that starts the broker, `LimitMEMLOCK=` in its systemd unit, or \
                  `memlock` in /etc/security/limits.conf",
                 limit_bytes / 1024,

@@ -3,11 +3,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::base::Offset;
-use crate::io::fs::{self, File, OpenOptions};
+use crate::io::fs::File;
+use crate::io::{OpenOptions, is_out_of_resources, sleep};
 use crate::log::index::Place;
 use crate::log::{Log, names};
+
+/// How often, and how long in between, a descriptor is waited for: ten seconds.
+const OPEN_WAITS: u32 = 200;
+const OPEN_WAIT: Duration = Duration::from_millis(50);
 
 /// What must reach stable storage so that the log is safe up to an offset.
 #[derive(Debug)]
@@ -29,16 +35,16 @@ impl FlushPlan {
             file.sync_data().await?;
         }
         for path in &self.others {
-            match File::open_now(path, OpenOptions::read_only()) {
+            match open_patiently(path).await {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 opened => opened?.sync_data().await?,
             }
         }
         if let Some(dir) = &self.dir {
-            fs::sync_dir(dir).await?;
+            open_patiently(dir).await?.sync_all().await?;
             // The directory itself may be new.
             if let Some(parent) = dir.parent() {
-                fs::sync_dir(parent).await?;
+                open_patiently(parent).await?.sync_all().await?;
             }
         }
         Ok(self.upto)
@@ -55,7 +61,27 @@ impl FlushPlan {
     }
 }
 
+/// Opens a file that is to be flushed. Where the process is out of descriptors it waits for one: a flush that could not begin is
+/// not one that failed.
+async fn open_patiently(path: &Path) -> io::Result<File> {
+    let mut waits_left = OPEN_WAITS;
+    loop {
+        match File::open_now(path, OpenOptions::read_only()) {
+            Err(error) if is_out_of_resources(&error) && waits_left > 0 => {
+                waits_left -= 1;
+                sleep(OPEN_WAIT).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
 impl Log {
+    /// Makes sure that the active segment's file is open, so that an append that follows needs no descriptor.
+    pub fn hold_active_now(&self) -> io::Result<()> {
+        self.active().hold_files_now()
+    }
+
     /// What to flush so that everything up to the present end is durable: batches that were appended since the last
     /// flush; of sealed segments also the indexes and the producer snapshot; new names.
     pub fn flush_plan(&mut self) -> io::Result<FlushPlan> {

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::base::{Offset, Timestamp};
-use crate::io::fs::{File, OpenOptions};
+use crate::io::OpenOptions;
+use crate::io::fs::File;
 use crate::log::names;
 
 /// New entries wait in memory until they are so many: one write for 256 KiB of log, and 1.5 KiB at most for both
@@ -245,6 +246,11 @@ impl<E: Entry> Index<E> {
     /// Closes the file; the next use opens it again.
     pub fn release(&self) {
         self.file.take();
+    }
+
+    /// Opens its file.
+    pub fn hold_now(&self, place: &Place) -> io::Result<()> {
+        self.file_now(place).map(|_| ())
     }
 
     fn file_now(&self, place: &Place) -> io::Result<File> {

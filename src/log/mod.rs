@@ -39,7 +39,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::base::{LeaderEpoch, Offset, Timestamp, TopicId};
-use crate::io::fs::{self, File, OpenOptions};
+use crate::io::OpenOptions;
+use crate::io::fs::{self, File};
 use crate::log::epochs::{EpochEnd, Epochs};
 use crate::log::header::{BatchHeader, BatchProblem};
 use crate::log::index::Place;
@@ -69,6 +70,8 @@ pub struct LogOptions {
     pub retention_bytes: i64,
     /// `producer.id.expiration.ms` (of the broker).
     pub producer_expiry: Duration,
+    /// A bad batch with a good one behind it is damage and not the torn end of a crash: refuse to open rather than cut.
+    pub refuse_damage: bool,
 }
 
 impl Default for LogOptions {
@@ -82,6 +85,7 @@ impl Default for LogOptions {
             retention_ms: 7 * 86_400_000,
             retention_bytes: -1,
             producer_expiry: Duration::from_secs(86_400),
+            refuse_damage: false,
         }
     }
 }

@@ -366,13 +366,21 @@ impl Log {
             if let Some(problem) = scanned.problem {
                 let position = scanned.valid_bytes;
                 // No torn write makes a file begin with a batch of an older format: this is data, and not ours to cut.
-                if position == 0 && matches!(problem, BatchProblem::Magic(0 | 1)) {
+                let is_old = position == 0 && matches!(problem, BatchProblem::Magic(0 | 1));
+                let is_damage = self.options.refuse_damage
+                    && (at_segment < self.segments.len()
+                        || at(
+                            &path,
+                            self.segments[at_segment - 1].has_batch_behind_now(position),
+                        )?);
+                if is_old || is_damage {
                     return Err(LogError::BadBatch {
                         path,
                         position,
                         problem,
                     });
                 }
+                let segment = &mut self.segments[at_segment - 1];
                 recovery.bytes_cut += segment.size_bytes() - position;
                 at(&path, segment.cut_now(position))?;
                 self.remove_segments_behind_now(at_segment, recovery)?;

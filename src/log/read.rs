@@ -76,6 +76,14 @@ pub(super) struct Piece {
     pub end: u64,
 }
 
+impl ReadPlan {
+    /// The same for at most `bytes_max` bytes.
+    pub fn at_most(mut self, bytes_max: usize) -> ReadPlan {
+        self.limits.bytes_max = self.limits.bytes_max.min(bytes_max);
+        self
+    }
+}
+
 impl Log {
     /// A plan for the batches from the one that holds `offset` on (or the next, where compaction took that), all of
     /// one segment. At the log's end it reads nothing. Finding the place blocks for a few reads of an index.

@@ -7,11 +7,16 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use crate::base::{Offset, Timestamp};
-use crate::io::fs::{File, OpenOptions};
+use crate::io::OpenOptions;
+use crate::io::fs::File;
 use crate::log::header::{BatchHeader, HEADER_BYTES};
 use crate::log::index::{Entry, Index, OffsetEntry, Place, TimeEntry};
 use crate::log::walk::{Scanned, Source, Step, Walk, check_batch_now, ready, scan_now};
 use crate::log::{LogOptions, names};
+use crate::wire::batch::BatchView;
+
+/// How much is looked at together for a batch behind a bad one; half of it is the largest batch that is found.
+const LOOK_BEHIND_BYTES: usize = 8 << 20;
 
 /// An index entry's position is an `i32`.
 const POSITION_MAX: u64 = i32::MAX as u64;
@@ -278,6 +283,27 @@ impl Segment {
         Ok(scanned)
     }
 
+    /// Whether a whole valid batch lies anywhere behind the bad one at `position`.
+    pub fn has_batch_behind_now(&self, position: u64) -> io::Result<bool> {
+        let file = self.file_now()?;
+        let mut window = vec![0; LOOK_BEHIND_BYTES];
+        let mut from = position + 1;
+        while from < self.size_bytes {
+            let read = file.read_at_now(from, &mut window)?;
+            let found = (0..read).any(|at| {
+                let bytes = &window[at..read];
+                let header = BatchHeader::parse(bytes).ok();
+                let batch = header.and_then(|header| bytes.get(..header.size_bytes));
+                batch.is_some_and(|batch| BatchView::first(batch).is_ok_and(|view| view.crc_is_valid()))
+            });
+            if found {
+                return Ok(true);
+            }
+            from += (LOOK_BEHIND_BYTES / 2) as u64;
+        }
+        Ok(false)
+    }
+
     /// Cuts the file behind its first `bytes`; the indexes know nothing behind them.
     pub fn cut_now(&mut self, bytes: u64) -> io::Result<()> {
         if bytes < self.size_bytes {
@@ -371,6 +397,13 @@ impl Segment {
         let file = File::open_now(self.path(names::LOG), OpenOptions::read_write())?;
         self.file.replace(Some(file.clone()));
         Ok(file)
+    }
+
+    /// Opens its files.
+    pub fn hold_files_now(&self) -> io::Result<()> {
+        self.file_now()?;
+        self.offsets.hold_now(&self.place)?;
+        self.times.hold_now(&self.place)
     }
 
     /// Closes its files; the next use opens them again. Reads under way keep theirs.

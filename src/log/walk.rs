@@ -291,7 +291,7 @@ impl Window<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::fs::OpenOptions;
+    use crate::io::OpenOptions;
     use crate::log::testing;
 
     fn file_of(bytes: &[u8]) -> (tempfile::TempDir, File) {

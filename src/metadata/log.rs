@@ -196,6 +196,10 @@ impl MetadataLog {
     }
 
     fn append(&mut self, batch: &Bytes, now: Timestamp) -> Result<FlushPlan, MetadataLogError> {
+        // Before anything is written: to be out of descriptors is no reason to doubt the log.
+        self.log
+            .hold_active_now()
+            .map_err(|error| MetadataLogError::Append(AppendError::Disk(error)))?;
         self.log.append(batch, now).map_err(|error| {
             if matches!(&error, AppendError::Disk(error) if error.kind() != io::ErrorKind::StorageFull) {
                 self.state = State::Failed;
@@ -229,6 +233,7 @@ fn options(config: &Config) -> LogOptions {
         segment_ms: i64::MAX,
         retention_ms: -1,
         retention_bytes: -1,
+        refuse_damage: true,
         ..LogOptions::default()
     }
 }

@@ -150,7 +150,8 @@ impl Partition {
             Sequence::New => None,
             Sequence::Duplicate(earlier) => Some(Appended {
                 base_offset: earlier.base_offset,
-                append_time: self.append_time(earlier.timestamp),
+                // Kafka names the time of a batch that it recognises, whoever set it.
+                append_time: earlier.timestamp,
                 start_offset: self.log.start_offset(),
                 tail_bytes: 0,
             }),

@@ -56,18 +56,26 @@ impl Drop for WatchGuard {
 
 /// The watches of one partition.
 #[derive(Default)]
-pub struct Watches(Vec<Rc<Watch>>);
+pub struct Watches {
+    all: Vec<Rc<Watch>>,
+    /// At this length those that are over are looked for.
+    clean_at: usize,
+}
 
 impl Watches {
-    /// Adds `watch`, forgetting those that are over, so that the list is never longer than what is parked.
+    /// Adds `watch`. Those that are over are forgotten whenever the list has doubled, so that it is never longer than
+    /// twice what is parked, and adding costs the same however long it is.
     pub fn add(&mut self, watch: Rc<Watch>) {
-        self.0.retain(|watch| !watch.is_over());
-        self.0.push(watch);
+        if self.all.len() >= self.clean_at {
+            self.all.retain(|watch| !watch.is_over());
+            self.clean_at = 2 * self.all.len() + 8;
+        }
+        self.all.push(watch);
     }
 
     /// Tells every watch of an append of `bytes`.
     pub fn appended(&mut self, bytes: u64) {
-        self.0.retain(|watch| {
+        self.all.retain(|watch| {
             watch.appended(bytes);
             !watch.is_over()
         });
@@ -75,7 +83,7 @@ impl Watches {
 
     /// Fires every watch.
     pub fn fire_all(&mut self) {
-        for watch in self.0.drain(..) {
+        for watch in self.all.drain(..) {
             watch.fire();
         }
     }
@@ -132,6 +140,6 @@ mod tests {
             let (_, watch, _guard) = counted(1);
             watches.add(watch);
         }
-        assert_eq!(watches.0.len(), 1);
+        assert!(watches.all.len() <= 8, "{} are kept", watches.all.len());
     }
 }

@@ -1,9 +1,10 @@
-//! One connection: requests start in the order they came, run concurrently, and are answered in that order.
+//! One connection: requests are handled in the order they came, and answered in that order.
 //!
 //! Two tasks share a queue of at most [`IN_FLIGHT_MAX`] requests. The *reader* cuts frames and queues them; it
-//! stops reading the socket while the queue is full. The *answerer* polls the queued requests, front to back, and sends every answer
-//! that has reached the front. It never reads ahead of a send, so a client that doesn't read its answers has at most the
-//! queue's requests outstanding.
+//! stops reading the socket while the queue is full. The *answerer* polls the request at the front, and sends its answer before
+//! it polls the next: as in Kafka a request sees what those before it did, and a client that doesn't read its answers costs
+//! one of them. Only requests that [overlap](api::Started::overlaps) run together: produce requests, whose
+//! answers are small and whose waits (for another core, for a flush) would otherwise add up.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 
-use crate::api::{self, Origin, Reply, Started};
+use crate::api::{self, Origin, Pending, Reply};
 use crate::io;
 use crate::io::local::Notify;
 use crate::io::net::{Stream, Writer};
@@ -42,8 +43,16 @@ struct Connection {
     ending: Cell<bool>,
 }
 
-enum Slot {
-    Running(Started),
+struct Slot {
+    /// May run beside others like it.
+    overlaps: bool,
+    /// Need not run when nobody will read its answer.
+    only_reads: bool,
+    state: SlotState,
+}
+
+enum SlotState {
+    Running(Pending),
     Done(Reply),
 }
 
@@ -88,7 +97,11 @@ impl Connection {
             self.room.notified().await;
         }
         let started = api::start(self.shard.clone(), self.origin.clone(), frame);
-        self.queue.borrow_mut().push_back(Slot::Running(started));
+        self.queue.borrow_mut().push_back(Slot {
+            overlaps: started.overlaps,
+            only_reads: started.only_reads,
+            state: SlotState::Running(started.future),
+        });
         self.wake_answerer();
     }
 
@@ -134,21 +147,23 @@ impl Connection {
         writer.shutdown();
     }
 
-    /// Polls every running request; ready when the front one is done, or the connection ends with nothing left.
+    /// Polls the front request and those that overlap with it; ready when the front one is done, or the connection ends
+    /// with nothing left.
     fn poll_queue(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.answerer.replace(Some(cx.waker().clone()));
         let mut queue = self.queue.borrow_mut();
         if self.ending.get() {
-            queue.retain(|slot| !matches!(slot, Slot::Running(started) if started.only_reads));
+            queue.retain(|slot| !(slot.only_reads && matches!(slot.state, SlotState::Running(_))));
         }
-        for slot in queue.iter_mut() {
-            if let Slot::Running(started) = slot
-                && let Poll::Ready(reply) = started.future.as_mut().poll(cx)
+        let overlapping = queue.iter().take_while(|slot| slot.overlaps).count();
+        for slot in queue.iter_mut().take(overlapping.max(1)) {
+            if let SlotState::Running(future) = &mut slot.state
+                && let Poll::Ready(reply) = future.as_mut().poll(cx)
             {
-                *slot = Slot::Done(reply);
+                slot.state = SlotState::Done(reply);
             }
         }
-        let is_answered = matches!(queue.front(), Some(Slot::Done(_)));
+        let is_answered = queue.front().is_some_and(Slot::is_done);
         let is_over = self.ending.get() && queue.is_empty();
         if is_answered || is_over {
             Poll::Ready(())
@@ -160,12 +175,18 @@ impl Connection {
     /// The front request's reply, if it is done and one send can still take it.
     fn take_answered(&self, segments: usize) -> Option<Reply> {
         let mut queue = self.queue.borrow_mut();
-        if segments >= SEND_SEGMENTS_MAX || !matches!(queue.front(), Some(Slot::Done(_))) {
+        if segments >= SEND_SEGMENTS_MAX || !queue.front().is_some_and(Slot::is_done) {
             return None;
         }
-        match queue.pop_front() {
-            Some(Slot::Done(reply)) => Some(reply),
-            _ => None,
+        match queue.pop_front()?.state {
+            SlotState::Done(reply) => Some(reply),
+            SlotState::Running(_) => None,
         }
+    }
+}
+
+impl Slot {
+    fn is_done(&self) -> bool {
+        matches!(self.state, SlotState::Done(_))
     }
 }

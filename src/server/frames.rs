@@ -14,6 +14,10 @@ use crate::io::net::{Chunk, Reader};
 /// From this many missing bytes on, the rest of a frame is received without the copy.
 const RECEIVE_IN_PLACE_BYTES_MIN: usize = 32 << 10;
 
+/// What a frame is given before its bytes are there. A larger one gets as much again as has arrived: a size that is
+/// claimed and never sent costs this and no more.
+const AHEAD_BYTES_MAX: usize = 1 << 20;
+
 /// The frames of one connection.
 pub struct Frames {
     reader: Reader,
@@ -98,16 +102,20 @@ impl Frames {
     }
 
     async fn body(&mut self, size_bytes: usize) -> Result<BytesMut, FrameError> {
-        let mut frame = BytesMut::with_capacity(size_bytes);
+        let mut frame = BytesMut::with_capacity(size_bytes.min(AHEAD_BYTES_MAX));
         while frame.len() < size_bytes {
-            let missing = size_bytes - frame.len();
-            if self.rest().is_empty() && missing >= RECEIVE_IN_PLACE_BYTES_MIN {
-                return self.receive_in_place(frame, missing).await;
+            let ahead = frame.len().max(AHEAD_BYTES_MAX).min(size_bytes - frame.len());
+            if frame.capacity() - frame.len() < ahead {
+                frame.reserve(ahead);
+            }
+            if self.rest().is_empty() && ahead >= RECEIVE_IN_PLACE_BYTES_MIN {
+                frame = self.receive_in_place(frame, ahead).await?;
+                continue;
             }
             if !self.fill().await? {
                 return Err(FrameError::Truncated);
             }
-            let taken = missing.min(self.rest().len());
+            let taken = ahead.min(self.rest().len());
             frame.extend_from_slice(&self.rest()[..taken]);
             self.take(taken);
         }

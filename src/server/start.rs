@@ -15,8 +15,8 @@ use crate::base::{CoreId, Instant};
 use crate::config::{self, Config, ListenerConfig};
 use crate::io::mesh::{self, Port};
 use crate::io::net::{Bound, Listener};
-use crate::io::signal::{self, Signal};
-use crate::io::{self, Options};
+
+use crate::io::{self, Options, Signal, signal};
 use crate::shard::{CONTROLLER_CORE, MAILBOX_MESSAGES, Message, Node, Shard};
 
 use super::connection;
@@ -24,7 +24,7 @@ use super::home::Home;
 use super::listeners;
 use super::log_limit::LogLimit;
 
-/// After a failed accept (no descriptors left, say) the next try waits this long.
+/// When the system has no more descriptors or memory for connections, the next try waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What one core is handed at its start.
@@ -242,7 +242,10 @@ async fn accept(shard: Rc<Shard>, mut listener: Listener, name: Rc<str>, limit: 
                 limit.report(format_args!(
                     "listener {name}: accepting a connection failed: {error}"
                 ));
-                io::sleep(ACCEPT_PAUSE).await;
+                // Any other failure is of one connection, which was gone before it was accepted.
+                if io::is_out_of_resources(&error) {
+                    io::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }

@@ -1,10 +1,13 @@
 //! Reads behind the tail: a few workers per core, so that a miss waits for the disk and nobody else does.
 //!
-//! Jobs wait in a bounded line; who finds it full waits outside, on its own connection.
+//! What was read counts against the core's backfill budget until it was sent. Beyond the budget every read still goes on, a
+//! small piece at a time: readers that don't read their answers take the memory, not the service, from the others.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
@@ -12,22 +15,46 @@ use crate::io;
 use crate::io::local::{Sender, oneshot};
 use crate::log::ReadPlan;
 
-/// Reads under way at once on one core: with 1 MiB a partition, 8 MiB of buffers.
+/// Reads under way at once on one core.
 const WORKERS: usize = 8;
 
-/// Gets the outcome of a cold read.
-pub type ReadDone = Box<dyn FnOnce(std::io::Result<Bytes>)>;
+/// Bytes of one core that were read from files and not sent yet, before reads become small.
+const BACKFILL_BYTES_MAX: usize = 32 << 20;
+/// What one request may read from files while the budget lasts.
+const READ_BYTES_MAX: usize = 2 << 20;
+/// And beyond it.
+const READ_BYTES_BEYOND: usize = 64 << 10;
 
 /// One read and who gets its outcome.
 struct Job {
     plan: ReadPlan,
-    done: ReadDone,
+    done: Sender<std::io::Result<Bytes>>,
 }
 
 /// The line of jobs of one core.
 #[derive(Default)]
 pub struct ColdReads {
     line: RefCell<Line>,
+    /// Bytes read and not sent. Answers may be sent, and dropped, on another core.
+    unsent_bytes: Arc<AtomicUsize>,
+}
+
+/// What was read, as long as someone holds it.
+struct Unsent {
+    bytes: Bytes,
+    all: Arc<AtomicUsize>,
+}
+
+impl AsRef<[u8]> for Unsent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
@@ -46,22 +73,27 @@ impl ColdReads {
         reads
     }
 
+    /// How many bytes one request may read now.
+    pub fn allowance(&self) -> usize {
+        if self.unsent_bytes.load(Ordering::Relaxed) < BACKFILL_BYTES_MAX {
+            READ_BYTES_MAX
+        } else {
+            READ_BYTES_BEYOND
+        }
+    }
+
     /// Reads as planned, after the jobs that came before.
     pub async fn read(&self, plan: ReadPlan) -> std::io::Result<Bytes> {
         let (sender, receiver) = oneshot();
-        let done = move |outcome| {
-            let _ = sender.send(outcome);
-        };
-        self.submit(plan, Box::new(done));
+        self.submit(Job { plan, done: sender });
         receiver
             .await
             .unwrap_or_else(|| Err(std::io::ErrorKind::Interrupted.into()))
     }
 
-    /// The same for who cannot wait: `done` is called with the outcome. The line is never longer than the
-    /// requests that may be outstanding: in flight on connections here, and credits of the other cores.
-    pub fn submit(&self, plan: ReadPlan, done: ReadDone) {
-        let job = Job { plan, done };
+    /// The line is never longer than the requests that may be outstanding: one of each connection here, and the credits of
+    /// the other cores.
+    fn submit(&self, job: Job) {
         let mut line = self.line.borrow_mut();
         match line.idle.pop() {
             Some(worker) => {
@@ -78,8 +110,21 @@ impl ColdReads {
                 Some(job) => job,
                 None => self.next_job().await,
             };
-            (job.done)(job.plan.run().await);
+            if job.done.is_closed() {
+                continue;
+            }
+            let outcome = job.plan.run().await.map(|bytes| self.unsent(bytes));
+            let _ = job.done.send(outcome);
         }
+    }
+
+    /// Counts `bytes` until they are dropped.
+    fn unsent(&self, bytes: Bytes) -> Bytes {
+        self.unsent_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+        Bytes::from_owner(Unsent {
+            bytes,
+            all: self.unsent_bytes.clone(),
+        })
     }
 
     async fn next_job(&self) -> Job {

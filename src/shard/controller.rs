@@ -167,13 +167,14 @@ impl Shard {
         }
     }
 
-    /// Commits what a start adds to the log. The other cores have no image yet.
+    /// Commits what a start adds to the log. The other cores have no image yet, and no core has a partition open: they
+    /// are opened by the image that comes of this, each as its files were left.
     async fn commit_start(&self, controller: &Controller) -> io::Result<()> {
         let initial = controller::initial_records(&self.image.borrow());
-        self.commit_here(controller, initial).await?;
+        self.commit_to_image(controller, initial).await?;
         let registration = self.node.registration(TopicId(random_uuid()));
         let register = controller::register_broker(&registration, self.image.borrow().next_offset());
-        self.commit_here(controller, register).await?;
+        self.commit_to_image(controller, register).await?;
         if self.node.opened == crate::log::Opened::AfterCrash {
             let bumps = controller::bump_epochs_after_unclean_stop(&self.image.borrow(), self.node.id());
             self.commit_all_here(controller, bumps).await?;
@@ -191,7 +192,15 @@ impl Shard {
                 .by_ref()
                 .take(controller::RECORDS_PER_REQUEST_MAX)
                 .collect();
-            self.commit_here(controller, batch).await?;
+            self.commit_to_image(controller, batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit_to_image(&self, controller: &Controller, records: Records) -> io::Result<()> {
+        if !records.is_empty() {
+            let batch = controller.propose(records).await?;
+            self.apply_to_image(&batch);
         }
         Ok(())
     }
@@ -263,24 +272,17 @@ impl Shard {
 
     /// Commits `records` and applies them on every core.
     async fn commit(self: &Rc<Self>, controller: &Controller, records: Records) -> io::Result<()> {
-        let Some(batch) = self.commit_here(controller, records).await? else {
+        if records.is_empty() {
             return Ok(());
-        };
+        }
+        let batch = controller.propose(records).await?;
+        self.apply(&batch);
         let told = self.link.peers().map(|peer| {
             let (shard, batch) = (self.clone(), batch.clone());
             async move { shard.link.ask(peer, Request::Apply(batch)).await }
         });
         join_all(told.collect()).await;
         Ok(())
-    }
-
-    async fn commit_here(&self, controller: &Controller, records: Records) -> io::Result<Option<Bytes>> {
-        if records.is_empty() {
-            return Ok(None);
-        }
-        let batch = controller.propose(records).await?;
-        self.apply(&batch);
-        Ok(Some(batch))
     }
 
     /// Lets every core accept connections.

@@ -4,23 +4,81 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// The outputs of `futures`, in their order. They start in that order too; each is polled on every wake, so it is
-/// meant for as many as a request has partitions or a node has cores.
+/// Futures that run at once. Each is polled on every wake of the task, so without a bound a request for many partitions
+/// would cost the square of their number.
+const AT_ONCE: usize = 128;
+
+/// The outputs of `futures`, in their order. They start in that order too, the first [`AT_ONCE`] together and each further
+/// one when one before it is done.
 pub async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
-    let mut outputs: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
+    let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    let mut to_start = futures.into_iter().enumerate();
+    let mut running: Vec<(usize, Pin<Box<F>>)> = Vec::new();
     poll_fn(|cx| {
-        let mut all_done = true;
-        for (future, output) in running.iter_mut().zip(&mut outputs) {
-            if output.is_none() {
-                match future.as_mut().poll(cx) {
-                    Poll::Ready(value) => *output = Some(value),
-                    Poll::Pending => all_done = false,
+        loop {
+            running.retain_mut(|(place, future)| match future.as_mut().poll(cx) {
+                Poll::Ready(value) => {
+                    outputs[*place] = Some(value);
+                    false
                 }
+                Poll::Pending => true,
+            });
+            let free = AT_ONCE - running.len();
+            let before = running.len();
+            running.extend(
+                to_start
+                    .by_ref()
+                    .take(free)
+                    .map(|(place, f)| (place, Box::pin(f))),
+            );
+            if running.is_empty() {
+                return Poll::Ready(());
+            }
+            // What was just started has to be polled once.
+            if running.len() == before {
+                return Poll::Pending;
             }
         }
-        if all_done { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     outputs.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::pin::pin;
+    use std::rc::Rc;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn outputs_come_in_order_and_few_run_at_once() {
+        const ALL: usize = 10 * AT_ONCE;
+        let polls = Rc::new(Cell::new(0));
+        let started = Rc::new(RefCell::new(Vec::new()));
+        let futures = (0..ALL).map(|n| {
+            let (polls, started) = (polls.clone(), started.clone());
+            let mut left = 3;
+            poll_fn(move |_| {
+                polls.set(polls.get() + 1);
+                if left == 3 {
+                    started.borrow_mut().push(n);
+                }
+                left -= 1;
+                if left == 0 { Poll::Ready(n) } else { Poll::Pending }
+            })
+        });
+        let mut joined = pin!(join_all(futures.collect()));
+        let mut context = Context::from_waker(Waker::noop());
+        let outputs = loop {
+            if let Poll::Ready(outputs) = joined.as_mut().poll(&mut context) {
+                break outputs;
+            }
+        };
+        assert_eq!(outputs, (0..ALL).collect::<Vec<_>>());
+        assert_eq!(*started.borrow(), outputs, "they start in order");
+        assert!(polls.get() <= 6 * ALL, "{} polls", polls.get());
+    }
 }

@@ -138,6 +138,7 @@ impl Owned {
             retention_ms: config.retention_ms,
             retention_bytes: config.retention_bytes,
             producer_expiry: self.producer_id_expiration,
+            refuse_damage: false,
         }
     }
 

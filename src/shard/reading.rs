@@ -196,6 +196,7 @@ impl Shard {
         let mut owned = self.owned.borrow_mut();
         let mut bytes_left = request.bytes_max;
         let mut bytes_found = 0;
+        let mut cold_bytes_left = self.cold_reads.allowance();
         let mut has_news = false;
         let mut begun = Vec::with_capacity(request.wanted.len());
         for Wanted { partition, range } in &request.wanted {
@@ -222,8 +223,10 @@ impl Shard {
                 Ok(Found::Here(segments)) => done(ReadOutcome::Read(segments)),
                 Ok(Found::OnDisk(plan)) => {
                     // At least one byte, at most this many: exact sizes are known when it has been read.
-                    bytes_found += range.bytes_max.max(1);
-                    Begun::OnDisk(marks, plan)
+                    let bytes_max = range.bytes_max.min(cold_bytes_left);
+                    cold_bytes_left -= bytes_max;
+                    bytes_found += bytes_max.max(1);
+                    Begun::OnDisk(marks, plan.at_most(bytes_max))
                 }
                 Ok(Found::Diverging(epoch, end)) => done(ReadOutcome::Diverging(epoch, end)),
                 Err(error) => Begun::Done(ReadAnswer::refused(error.code())),

@@ -63,10 +63,17 @@ impl Shard {
     }
 
     /// Applies a committed batch of metadata records: first to the image, then to the partitions it touched.
+    pub(super) fn apply(&self, batch: &[u8]) {
+        for change in self.apply_to_image(batch) {
+            self.follow(change);
+        }
+    }
+
+    /// Applies a committed batch to the image alone: at the start, before any partition is open.
     ///
     /// # Panics
     /// When a committed batch does not apply: the image would no longer be the cluster's.
-    pub(super) fn apply(&self, batch: &[u8]) {
+    pub(super) fn apply_to_image(&self, batch: &[u8]) -> Vec<Change> {
         let applied = BatchView::first(batch)
             .map_err(|error| error.to_string())
             .and_then(|batch| {
@@ -76,7 +83,7 @@ impl Shard {
                     .map_err(|error| error.to_string())
             });
         match applied {
-            Ok(changes) => changes.into_iter().for_each(|change| self.follow(change)),
+            Ok(changes) => changes,
             Err(error) => panic!("a committed metadata batch does not apply: {error}"),
         }
     }

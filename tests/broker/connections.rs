@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use ringlog::base::{LeaderEpoch, Offset, Timestamp};
-use ringlog::wire::Records;
+use ringlog::base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
 use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use ringlog::wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use ringlog::wire::messages::fetch_response::FetchResponse;
 use ringlog::wire::messages::metadata_request::MetadataRequest;
-use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use ringlog::wire::messages::produce_request::ProduceRequest;
+use ringlog::wire::{ErrorCode, Records};
 
-use crate::harness::Broker;
-use crate::raw::Connection;
+use crate::harness::{Broker, PATIENCE};
+use crate::raw::{Connection, list_offsets_request, produce_request};
 
 const TOPIC: &str = "waits";
 /// Enough that each of two cores owns some.
@@ -134,7 +134,7 @@ fn more_requests_than_the_other_core_takes_at_once_all_arrive() {
     for connection in &mut connections {
         let mut bytes = Vec::new();
         for _ in 0..50 {
-            bytes.extend(connection.frame(PRODUCE, &produce_request(&all, &records)));
+            bytes.extend(connection.frame(PRODUCE, &produce_request(TOPIC, &all, &records)));
         }
         connection.write(&bytes);
     }
@@ -178,8 +178,193 @@ fn frames_that_cannot_be_close_their_connection_and_no_other() {
     bystander.call(METADATA, &MetadataRequest::default());
 }
 
+#[test]
+fn what_is_wrong_with_a_connection_stands_in_the_log() {
+    let broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    connection.write(&i32::to_be_bytes(-1));
+    connection.expect_closed();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !broker.stderr().contains("closing the connection of 127.0.0.1") {
+        assert!(std::time::Instant::now() < deadline, "{}", broker.stderr());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(
+        broker.stderr().contains("a frame of -1 bytes"),
+        "{}",
+        broker.stderr()
+    );
+}
+
+#[test]
+fn connections_that_are_reset_at_once_keep_nobody_out() {
+    let broker = Broker::start();
+    for _ in 0..3_000 {
+        let mut connection = Connection::open(&broker);
+        connection.write(b"GET / H");
+        connection.reset();
+    }
+    Connection::open(&broker).call(METADATA, &MetadataRequest::default());
+}
+
+#[test]
+fn readers_that_do_not_read_cost_little_memory() {
+    const BATCH_BYTES: usize = 1 << 20;
+    let broker = Broker::start_with(&[
+        "ringlog.tail.cache.bytes=0",
+        "message.max.bytes=2000000",
+        "socket.request.max.bytes=104857600",
+    ]);
+    let mut producer = Connection::open(&broker);
+    create(&mut producer);
+    let mut batch = BatchBuilder::new(Codec::None);
+    batch.add(
+        Timestamp(1_703_462_400_000),
+        None,
+        Some(&vec![7; BATCH_BYTES]),
+        &[],
+    );
+    let records = batch.build();
+    for _ in 0..8 {
+        let all: Vec<i32> = (0..PARTITIONS).collect();
+        let answer = producer.call(PRODUCE, &produce_request(TOPIC, &all, &records));
+        for topic in answer.responses.iter() {
+            assert!(
+                topic
+                    .partition_responses
+                    .iter()
+                    .all(|answer| answer.error_code == 0)
+            );
+        }
+    }
+    let before_kib = broker.resident_kib();
+    let all: Vec<i32> = (0..PARTITIONS).collect();
+    let mut readers: Vec<Connection> = (0..40).map(|_| Connection::open(&broker)).collect();
+    for reader in &mut readers {
+        for _ in 0..20 {
+            reader.send(FETCH, &fetch(&all, 0, 1));
+        }
+    }
+    // Each of them asked for 2.5 GB; what they hold must be there by the time others were served for a while.
+    let mut bystander = Connection::open(&broker);
+    for _ in 0..200 {
+        bystander.call(METADATA, &MetadataRequest::default());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let held_kib = broker.resident_kib().saturating_sub(before_kib);
+    assert!(held_kib < 200 * 1024, "{held_kib} KiB are held");
+    // And whoever reads gets everything that was asked for, in order.
+    let mut reader = readers.pop().unwrap();
+    for correlation_id in 1..=20 {
+        let answer = reader.answer::<FetchRequest>(FETCH, correlation_id);
+        assert!(!bytes_of(&answer).is_empty());
+    }
+}
+
+#[test]
+fn a_frame_that_arrives_slowly_may_be_large() {
+    let broker = Broker::start_with(&["message.max.bytes=10000000"]);
+    let mut producer = Connection::open(&broker);
+    create(&mut producer);
+    let mut batch = BatchBuilder::new(Codec::None);
+    let value: Vec<u8> = (0..5_000_000u32).map(|n| (n % 251) as u8).collect();
+    batch.add(Timestamp(1_703_462_400_000), None, Some(&value), &[]);
+    let records = batch.build();
+    let frame = producer.frame(PRODUCE, &produce_request(TOPIC, &[0], &records));
+    for (piece, bytes) in frame.chunks(700_001).enumerate() {
+        if piece > 0 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        producer.write(bytes);
+    }
+    let answer = producer.answer::<ProduceRequest>(PRODUCE, 2);
+    let topic = answer.responses.iter().next().expect("the topic's answer");
+    assert!(
+        topic
+            .partition_responses
+            .iter()
+            .all(|answer| answer.error_code == 0)
+    );
+    let answer = producer.call(FETCH, &fetch(&[0], 0, 1));
+    let topic = answer.responses.iter().next().expect("the topic's answer");
+    let partition = topic.partitions.iter().next().expect("the partition's");
+    match partition.records.as_ref().expect("records") {
+        // All but the base offset and the leader epoch, which the broker wrote.
+        Records::Wire(read) => assert_eq!(read[16..], records[16..]),
+        Records::Segments(_) => unreachable!("it came over the wire"),
+    }
+}
+
+#[test]
+fn a_request_sees_what_those_before_it_on_its_connection_did() {
+    let broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    let records = batch(1);
+    let mut bytes = connection.frame(7, &create_request());
+    bytes.extend(connection.frame(PRODUCE, &produce_request(TOPIC, &[0], &records)));
+    bytes.extend(connection.frame(FETCH, &fetch(&[0], 0, 1)));
+    connection.write(&bytes);
+    let created = connection.answer::<CreateTopicsRequest>(7, 1);
+    assert!(created.topics.iter().all(|topic| topic.error_code == 0));
+    let produced = connection.answer::<ProduceRequest>(PRODUCE, 2);
+    for topic in produced.responses.iter() {
+        assert!(
+            topic
+                .partition_responses
+                .iter()
+                .all(|answer| answer.error_code == 0)
+        );
+    }
+    let fetched = connection.answer::<FetchRequest>(FETCH, 3);
+    assert_eq!(bytes_of(&fetched), [(0, records.len())]);
+}
+
+#[test]
+fn partitions_asked_for_twice_are_answered_as_kafka_does() {
+    let broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    create(&mut connection);
+    produce(&mut connection, 5, 1);
+    let answer = connection.call(FETCH, &fetch(&[5; 1000], 0, 1));
+    assert_eq!(bytes_of(&answer), [(5, batch(1).len())], "once");
+    let mut request = list_offsets_request(TOPIC, -1);
+    let twice = request.topics.iter().chain(request.topics.iter());
+    request.topics = twice.collect::<Vec<_>>().into();
+    let answer = connection.call(7, &request);
+    for topic in answer.topics.iter() {
+        for partition in topic.partitions.iter() {
+            assert_eq!(partition.error_code, ErrorCode::INVALID_REQUEST.0);
+        }
+    }
+}
+
+#[test]
+fn transactional_records_need_a_transactional_id() {
+    let broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    create(&mut connection);
+    let mut batch = BatchBuilder::new(Codec::None)
+        .producer(ProducerId(5), ProducerEpoch(0), 0)
+        .transactional();
+    batch.add(Timestamp(1_703_462_400_000), None, Some(b"tick"), &[]);
+    let records = batch.build();
+    let answer = connection.call(PRODUCE, &produce_request(TOPIC, &[0, 1], &records));
+    for topic in answer.responses.iter() {
+        for partition in topic.partition_responses.iter() {
+            let expected = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED.0;
+            assert_eq!(partition.error_code, expected);
+        }
+    }
+    assert_eq!(end_offsets(&mut connection)[..2], [0, 0], "nothing was written");
+}
+
 fn create(connection: &mut Connection) {
-    let request = CreateTopicsRequest {
+    let answer = connection.call(7, &create_request());
+    assert!(answer.topics.iter().all(|topic| topic.error_code == 0));
+}
+
+fn create_request() -> CreateTopicsRequest<'static> {
+    CreateTopicsRequest {
         topics: [CreatableTopic {
             name: TOPIC.into(),
             num_partitions: PARTITIONS,
@@ -189,9 +374,7 @@ fn create(connection: &mut Connection) {
         .into_iter()
         .collect(),
         ..Default::default()
-    };
-    let answer = connection.call(7, &request);
-    assert!(answer.topics.iter().all(|topic| topic.error_code == 0));
+    }
 }
 
 /// A batch of so many records, as a producer sends it.
@@ -205,7 +388,7 @@ fn batch(records: usize) -> Vec<u8> {
 
 fn produce(connection: &mut Connection, partition: i32, records: usize) {
     let records = batch(records);
-    let answer = connection.call(PRODUCE, &produce_request(&[partition], &records));
+    let answer = connection.call(PRODUCE, &produce_request(TOPIC, &[partition], &records));
     let topic = answer.responses.iter().next().expect("the topic's answer");
     let codes: Vec<i16> = topic
         .partition_responses
@@ -213,25 +396,6 @@ fn produce(connection: &mut Connection, partition: i32, records: usize) {
         .map(|answer| answer.error_code)
         .collect();
     assert_eq!(codes, [0]);
-}
-
-fn produce_request<'a>(partitions: &[i32], records: &'a [u8]) -> ProduceRequest<'a> {
-    let partition = |index: &i32| PartitionProduceData {
-        index: *index,
-        records: Some(Records::Wire(records)),
-    };
-    ProduceRequest {
-        acks: -1,
-        timeout_ms: 1_000,
-        topic_data: [TopicProduceData {
-            name: TOPIC.into(),
-            partition_data: partitions.iter().map(partition).collect(),
-            ..Default::default()
-        }]
-        .into_iter()
-        .collect(),
-        ..Default::default()
-    }
 }
 
 fn fetch(partitions: &[i32], max_wait_ms: i32, min_bytes: i32) -> FetchRequest<'static> {

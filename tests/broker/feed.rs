@@ -157,14 +157,18 @@ fn number_header(record: &RecordAndOffset) -> u64 {
 }
 
 /// A feed's file, and its records as this test itself reads them.
-struct Feed {
+pub struct Feed {
     path: PathBuf,
     records: Vec<[u8; RECORD_BYTES]>,
     _generated: Option<TempDir>,
 }
 
 impl Feed {
-    fn load() -> Feed {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn load() -> Feed {
         match recorded_feed() {
             Some(path) => {
                 let text = fs::read(&path).unwrap();

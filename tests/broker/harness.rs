@@ -64,6 +64,12 @@ impl Broker {
         }
     }
 
+    /// Starts with these `key=value` settings too from now on.
+    pub fn set(&mut self, settings: &[&str]) {
+        self.settings
+            .extend(settings.iter().map(|setting| setting.to_string()));
+    }
+
     /// Starts with this configuration file from now on.
     pub fn take_config(&mut self, path: &Path) {
         self.config = Some(path.to_path_buf());
@@ -108,6 +114,18 @@ impl Broker {
 
     pub fn bootstrap(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Resident memory, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let pid = self.process.as_ref().expect("running").child.id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    pub fn stderr(&self) -> String {
+        self.process.as_ref().expect("running").stderr.text()
     }
 
     pub fn stdout(&self) -> String {

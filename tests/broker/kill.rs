@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use ringlog::base::Timestamp;
+use ringlog::wire::batch::BatchBuilder;
+use ringlog::wire::compression::Codec;
 use ringlog::wire::messages::init_producer_id_request::InitProducerIdRequest;
 
 use crate::client::{connect, create_topic, end_offset, number, partition, read_all, send, values};
-use crate::harness::{Broker, repetitions};
-use crate::raw::Connection;
+use crate::harness::{Broker, Running, repetitions};
+use crate::raw::{Connection, list_offsets_request, produce_request};
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_each_kill() {
@@ -116,6 +119,95 @@ async fn torn_tail_is_cut(tear: impl Fn(&[u8], usize) -> Vec<u8>, left: usize) {
     let mut expected = sent[..left].to_vec();
     expected.push(b"after".to_vec());
     assert_eq!(values(&read_all(&broker, "torn", 0).await), expected);
+}
+
+/// Damage where no crash tears: on whichever core the partition is, the start after a kill looks at every batch.
+#[tokio::test]
+async fn a_bad_batch_in_the_middle_is_found_on_every_core() {
+    const PARTITIONS: i32 = 8;
+    let mut broker = Broker::start();
+    create_topic(&broker, "damaged", PARTITIONS).await;
+    for index in 0..PARTITIONS {
+        send(&partition(&broker, "damaged", index).await, (0..9).map(number)).await;
+    }
+    broker.kill();
+    for index in 0..PARTITIONS {
+        flip_a_bit_in_the_middle(&newest_segment(&broker, &format!("damaged-{index}")));
+    }
+    broker.start_again();
+    for index in 0..PARTITIONS {
+        let end = end_offset(&broker, "damaged", index).await.unwrap();
+        assert!((1..9).contains(&end), "partition {index} ends at {end}");
+        let expected: Vec<Vec<u8>> = (0..end as usize).map(number).collect();
+        assert_eq!(values(&read_all(&broker, "damaged", index).await), expected);
+    }
+}
+
+/// The indexes of a killed broker are made again: looking up by time finds what it found before.
+#[tokio::test]
+async fn offsets_by_time_are_the_same_after_a_kill() {
+    let mut broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    create_topic(&broker, "times", 1).await;
+    let base = 1_703_462_400_000;
+    // The newest first: what a look-up finds depends on the largest time of each stretch of the log.
+    let times = [base + 1_000_000, base, base + 1, base + 2];
+    for at in times {
+        let mut batch = BatchBuilder::new(Codec::None);
+        batch.add(Timestamp(at), None, Some(&[7; 5000]), &[]);
+        let records = batch.build();
+        let answer = connection.call(12, &produce_request("times", &[0], &records));
+        let topic = answer.responses.iter().next().unwrap();
+        assert!(
+            topic
+                .partition_responses
+                .iter()
+                .all(|answer| answer.error_code == 0)
+        );
+    }
+    let look_up = |connection: &mut Connection, at: i64| {
+        let answer = connection.call(7, &list_offsets_request("times", at));
+        let topic = answer.topics.iter().next().unwrap();
+        let partition = topic.partitions.iter().next().unwrap();
+        (partition.error_code, partition.offset, partition.timestamp)
+    };
+    let asked = [base + 500_000, base + 1, -3, base + 2_000_000];
+    let before: Vec<_> = asked.map(|at| look_up(&mut connection, at)).into();
+    assert_eq!(before[0].1, 0);
+    assert_eq!(before[2].1, 0, "the largest time");
+    broker.kill_and_start_again();
+    let mut connection = Connection::open(&broker);
+    let after: Vec<_> = asked.map(|at| look_up(&mut connection, at)).into();
+    assert_eq!(after, before);
+}
+
+/// Everything answered is in the metadata log, flushed: a bad batch with good ones behind it is no torn end.
+#[tokio::test]
+async fn damage_inside_the_metadata_log_refuses_to_start() {
+    let mut broker = Broker::start();
+    for n in 0..6 {
+        create_topic(&broker, &format!("topic-{n}"), 1).await;
+    }
+    broker.kill();
+    let segment = newest_segment(&broker, "__cluster_metadata-0");
+    flip_a_bit_in_the_middle(&segment);
+    let ended = Running::spawn(&mut broker.command()).wait();
+    assert!(!ended.status.success());
+    let named = segment.display().to_string();
+    assert!(ended.stderr.contains(&named), "names {named}: {}", ended.stderr);
+    for n in 0..6 {
+        assert!(
+            broker.data().join(format!("topic-{n}-0")).exists(),
+            "nothing was touched"
+        );
+    }
+}
+
+fn flip_a_bit_in_the_middle(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
 }
 
 /// As if the process had died between the commit of a deletion and the removal of the files.

@@ -2,10 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ringlog::wire::{Encode, Message, Request, frame};
+use ringlog::wire::messages::list_offsets_request::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
+use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use ringlog::wire::{Encode, Message, Records, Request, frame};
 
 use crate::harness::{Broker, PATIENCE};
 
@@ -17,7 +22,10 @@ pub struct Connection {
 
 impl Connection {
     pub fn open(broker: &Broker) -> Connection {
-        let stream = TcpStream::connect(broker.address).expect("connects");
+        Connection::over(TcpStream::connect(broker.address).expect("connects"))
+    }
+
+    pub fn over(stream: TcpStream) -> Connection {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Connection {
@@ -77,6 +85,25 @@ impl Connection {
         answer
     }
 
+    /// Breaks the connection with a reset instead of an end.
+    pub fn reset(self) {
+        let linger = libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        // SAFETY: the pointer and the length name `linger`.
+        let result = unsafe {
+            libc::setsockopt(
+                self.stream.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_LINGER,
+                (&raw const linger).cast(),
+                size_of_val(&linger) as libc::socklen_t,
+            )
+        };
+        assert_eq!(result, 0);
+    }
+
     /// Whether nothing arrives for `quiet`.
     pub fn is_silent_for(&mut self, quiet: Duration) -> bool {
         self.stream.set_read_timeout(Some(quiet)).unwrap();
@@ -107,4 +134,43 @@ fn encoded_answer<'a>(key: i16, version: i16, correlation_id: i32, body: &impl M
 
 fn joined(segments: Vec<Bytes>) -> Vec<u8> {
     segments.concat()
+}
+
+/// The same records for each of these partitions.
+pub fn produce_request<'a>(topic: &'a str, partitions: &[i32], records: &'a [u8]) -> ProduceRequest<'a> {
+    let partition = |index: &i32| PartitionProduceData {
+        index: *index,
+        records: Some(Records::Wire(records)),
+    };
+    ProduceRequest {
+        acks: -1,
+        timeout_ms: 1_000,
+        topic_data: [TopicProduceData {
+            name: topic.into(),
+            partition_data: partitions.iter().map(partition).collect(),
+            ..Default::default()
+        }]
+        .into_iter()
+        .collect(),
+        ..Default::default()
+    }
+}
+
+/// The offset of partition 0 at a time, or at one of Kafka's special times.
+pub fn list_offsets_request(topic: &str, timestamp: i64) -> ListOffsetsRequest<'_> {
+    ListOffsetsRequest {
+        replica_id: -1,
+        topics: [ListOffsetsTopic {
+            name: topic.into(),
+            partitions: [ListOffsetsPartition {
+                timestamp,
+                ..Default::default()
+            }]
+            .into_iter()
+            .collect(),
+        }]
+        .into_iter()
+        .collect(),
+        ..Default::default()
+    }
 }

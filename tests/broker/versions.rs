@@ -14,15 +14,12 @@ use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, 
 use ringlog::wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use ringlog::wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use ringlog::wire::messages::init_producer_id_request::InitProducerIdRequest;
-use ringlog::wire::messages::list_offsets_request::{
-    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
-};
 use ringlog::wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use ringlog::wire::{ApiKey, ErrorCode, Records, Str};
 
 use crate::harness::Broker;
-use crate::raw::Connection;
+use crate::raw::{Connection, list_offsets_request};
 
 const TOPIC: &str = "versions";
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
@@ -188,22 +185,7 @@ impl Client {
     }
 
     fn end_offset(&mut self, version: i16) -> i64 {
-        let request = ListOffsetsRequest {
-            replica_id: -1,
-            topics: [ListOffsetsTopic {
-                name: TOPIC.into(),
-                partitions: [ListOffsetsPartition {
-                    partition_index: 0,
-                    timestamp: -1,
-                    ..Default::default()
-                }]
-                .into_iter()
-                .collect(),
-            }]
-            .into_iter()
-            .collect(),
-            ..Default::default()
-        };
+        let request = list_offsets_request(TOPIC, -1);
         let answer = self.connection.call(version, &request);
         let topic = answer.topics.iter().next().expect("the topic's answer");
         let partition = topic.partitions.iter().next().expect("the partition's");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ringlog::client::{ClientError, Cluster, ConnectOptions, HostPort};
 use ringlog::config::Config;
-use ringlog::io::signal::Signal;
+use ringlog::io::Signal;
 use ringlog::io::sim::{Faults, HostId, Simulation};
 use ringlog::server::Broker;
 

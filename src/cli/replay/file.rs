@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::source::{Item, Source, SourceError};
 use crate::cli::Failure;
-use crate::io::fs::{File, OpenOptions};
+use crate::io::OpenOptions;
+use crate::io::fs::File;
 
 /// How much is read, and unpacked, at a time: little, for the core does nothing else meanwhile, and what is due then
 /// is late.

@@ -34,9 +34,14 @@ pub async fn prepare(
             "topic {name:?} exists and has {partitions} partitions, not {wanted}"
         )));
     }
-    let Some(oldest) = oldest else { return Ok(()) };
-    let settings = admin::topic_settings(cluster, name).await?;
-    match objection(&settings, oldest, io::wall_now()) {
+    match oldest {
+        Some(oldest) => refuse_if_it_drops(name, &admin::topic_settings(cluster, name).await?, oldest),
+        None => Ok(()),
+    }
+}
+
+fn refuse_if_it_drops(name: &str, settings: &[TopicSetting], oldest: Timestamp) -> Result<(), Failure> {
+    match objection(settings, oldest, io::wall_now()) {
         Some(reason) => Err(Failure::Failed(format!(
             "topic {name:?} would not keep the recorded timestamps: {reason}"
         ))),
@@ -55,10 +60,25 @@ async fn create(
     if oldest.is_some() && !has_retention {
         topic.configs.push(("retention.ms".into(), "-1".into()));
     }
+    if let Some(oldest) = oldest {
+        // Before it is made: what its own settings say.
+        let own = |(name, value): &(String, String)| TopicSetting {
+            name: name.clone(),
+            value: Some(value.clone()),
+            is_own: true,
+        };
+        let own: Vec<TopicSetting> = topic.configs.iter().map(own).collect();
+        refuse_if_it_drops(name, &own, oldest)?;
+    }
     match admin::create_topic(cluster, &topic).await {
         // Someone else was quicker.
-        Err(error) if admin::already_exists(&error) => Ok(()),
-        result => Ok(result?),
+        Err(error) if admin::already_exists(&error) => {}
+        result => result?,
+    }
+    match oldest {
+        // And then with the broker's defaults, or as someone else made it.
+        Some(oldest) => refuse_if_it_drops(name, &admin::topic_settings(cluster, name).await?, oldest),
+        None => Ok(()),
     }
 }
 

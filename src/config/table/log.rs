@@ -12,7 +12,8 @@ const NO_RECOMPRESSION: &str = "batches keep the codec that the producer chose";
 
 pub const TOPICS: &[Setting] = &[
     int("num.partitions", at_least(1), "1", "Partitions of a new topic that doesn't say."),
-    int("default.replication.factor", ANY, "1", "Replicas of a new topic that doesn't say."),
+    int("default.replication.factor", ANY, "1", "Replicas of a new topic that doesn't say.")
+        .only(&["1"], "A single node holds one replica of everything, so default.replication.factor can only be 1."),
     bool("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it."),
     bool("delete.topic.enable", "true", "Whether topics can be deleted."),
     int("min.insync.replicas", at_least(1), "1", "Replicas in sync that `acks=all` asks for.").dynamic()

@@ -1,74 +1,17 @@
 //! Files of the calling host.
 
-use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
 use bytes::BytesMut;
 
+use super::super::{DirEntry, OpenOptions};
 use super::disk::Inode;
 use super::world::{self, Host};
 
 /// What a write to the page cache takes.
 const WRITE_NANOS: u64 = 3_000;
-
-/// How a file is opened. All fields off opens nothing: start from one of the constructors.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OpenOptions {
-    /// For reading.
-    pub read: bool,
-    /// For writing.
-    pub write: bool,
-    /// Make it when it isn't there.
-    pub create: bool,
-    /// Make it, and fail when it is there.
-    pub create_new: bool,
-    /// Cut it to nothing.
-    pub truncate: bool,
-}
-
-impl OpenOptions {
-    /// An existing file, for reading.
-    pub fn read_only() -> OpenOptions {
-        OpenOptions {
-            read: true,
-            ..OpenOptions::default()
-        }
-    }
-
-    /// An existing file, for reading and writing.
-    pub fn read_write() -> OpenOptions {
-        OpenOptions {
-            write: true,
-            ..OpenOptions::read_only()
-        }
-    }
-
-    /// A file for reading and writing, made when it isn't there.
-    pub fn read_write_create() -> OpenOptions {
-        OpenOptions {
-            create: true,
-            ..OpenOptions::read_write()
-        }
-    }
-
-    /// A file for reading and writing that isn't there yet.
-    pub fn read_write_create_new() -> OpenOptions {
-        OpenOptions {
-            create_new: true,
-            ..OpenOptions::read_write()
-        }
-    }
-
-    /// A file for reading and writing, empty whether it was there or not.
-    pub fn read_write_truncate() -> OpenOptions {
-        OpenOptions {
-            truncate: true,
-            ..OpenOptions::read_write_create()
-        }
-    }
-}
 
 /// An open file. Clones share it.
 #[derive(Clone)]
@@ -266,16 +209,7 @@ impl File {
 /// Waits as long as the disk takes for one operation.
 async fn wait_for_disk() {
     let delay = world::with(|world| world::place().host.disk_delay(world));
-    super::sleep(delay).await;
-}
-
-/// One entry of a directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DirEntry {
-    /// Its name, without the directory's.
-    pub name: OsString,
-    /// Whether it is itself a directory.
-    pub is_dir: bool,
+    crate::io::sleep(delay).await;
 }
 
 /// Makes `path` and the directories above it that are missing.

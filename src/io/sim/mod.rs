@@ -35,5 +35,5 @@ pub use process::{Running, allowed_cpus, core, counters, start};
 pub use seen::Seen;
 pub use simulation::{HostId, Simulation};
 pub use task::{Task, spawn, yield_now};
-pub use timers::{sleep, sleep_until, timeout};
+pub use timers::Sleep;
 pub use world::{now, wall_now};

@@ -193,7 +193,7 @@ impl Stream {
         let world = world::current();
         let place = world::place();
         let delay = world.draw(&world.faults.borrow().flight_nanos);
-        super::sleep(delay * 2).await;
+        crate::io::sleep(delay * 2).await;
         let deadline = world.now() + CONNECT_PATIENCE;
         let target = loop {
             let target = host_of(&world, peer);
@@ -202,7 +202,7 @@ impl Stream {
             match reachable {
                 Some(host) => break host,
                 None if world.now() > deadline => return Err(io::ErrorKind::TimedOut.into()),
-                None => super::sleep(Duration::from_millis(200)).await,
+                None => crate::io::sleep(Duration::from_millis(200)).await,
             }
         };
         let group = target.sockets.listening.borrow().get(&peer.port()).cloned();

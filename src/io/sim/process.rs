@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Wake, Waker};
 
-use super::super::{Counters, Options, StartError};
+use super::super::{Counters, Options, Signal, StartError};
 use super::signal;
 use super::world::{self, Host, Place, World};
 use crate::base::CoreId;
@@ -240,7 +240,7 @@ impl Running {
     }
 
     /// Sends it a signal.
-    pub fn signal(&self, signal: signal::Signal) {
+    pub fn signal(&self, signal: Signal) {
         let waker = self.0.signals.borrow_mut().push(signal);
         if let Some(waker) = waker {
             waker.wake();

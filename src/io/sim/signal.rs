@@ -4,17 +4,8 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-use super::super::local;
+use super::super::{Signal, local};
 use super::world;
-
-/// What the process was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGTERM or SIGINT: stop cleanly.
-    Stop,
-    /// SIGUSR1: print what is counted.
-    Report,
-}
 
 /// What a process was sent and has not read.
 #[derive(Default)]

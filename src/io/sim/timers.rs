@@ -1,44 +1,25 @@
 //! Timers on virtual time.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use super::super::{Elapsed, local};
+use super::super::local;
 use super::world::{self, Alarm};
 use crate::base::Instant;
 
-/// Ready after `duration`; at once when it is zero.
-pub async fn sleep(duration: Duration) {
-    sleep_until(world::now() + duration).await;
-}
-
-/// Ready when [`now`](super::now) has reached `at`.
-pub async fn sleep_until(at: Instant) {
-    Sleep { at, alarm: None }.await;
-}
-
-/// `future`'s value, unless it takes longer than `duration`; then it is dropped.
-pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
-    let mut future = pin!(future);
-    let mut sleep = Sleep {
-        at: world::now() + duration,
-        alarm: None,
-    };
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(value) = future.as_mut().poll(cx) {
-            return Poll::Ready(Ok(value));
-        }
-        Pin::new(&mut sleep).poll(cx).map(|()| Err(Elapsed))
-    })
-    .await
-}
-
-struct Sleep {
+/// Ready when the clock has reached a point in time.
+pub struct Sleep {
     at: Instant,
     alarm: Option<Rc<Alarm>>,
+}
+
+impl Sleep {
+    /// Ready when [`now`](super::now) has reached `at`.
+    pub fn until(at: Instant) -> Sleep {
+        Sleep { at, alarm: None }
+    }
 }
 
 impl Future for Sleep {

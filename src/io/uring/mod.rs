@@ -33,7 +33,7 @@ pub use core::{core, counters};
 pub use random::{random_u64, random_uuid};
 pub use start::{Running, allowed_cpus, start};
 pub use task::{Task, spawn, yield_now};
-pub use timers::{sleep, sleep_until, timeout};
+pub use timers::Sleep;
 
 #[cfg(test)]
 mod tests;

@@ -11,16 +11,8 @@ use std::rc::Rc;
 use io_uring::opcode;
 use io_uring::types::Fd;
 
+use super::super::Signal;
 use super::ring::{self, Held, OnDrop, check};
-
-/// What the process was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGTERM or SIGINT: stop cleanly.
-    Stop,
-    /// SIGUSR1: print what is counted.
-    Report,
-}
 
 /// Blocks the signals that [`next`] delivers, in this thread and those that it starts from now on, and ignores SIGPIPE. Called
 /// first thing in `main`: a thread that was started before would die of them.

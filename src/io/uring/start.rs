@@ -23,8 +23,10 @@ use crate::base::CoreId;
 
 /// The oldest kernel with DEFER_TASKRUN.
 const KERNEL_MIN: (u32, u32) = (6, 1);
-/// What glommio demands of RLIMIT_MEMLOCK.
+/// What glommio demands of RLIMIT_MEMLOCK, and what the rings of one core take at the most.
 const MEMLOCK_MIN_BYTES: u64 = 512 * 1024;
+/// Below so many open files a start warns.
+const DESCRIPTORS_FEW: u64 = 4096;
 /// The executor's own rings and registered memory are not used, so they are as small as it allows.
 const EXECUTOR_RING_DEPTH: usize = 8;
 const EXECUTOR_MEMORY_BYTES: usize = 64 * 1024;
@@ -196,17 +198,20 @@ fn start_core(
         .ring_depth(EXECUTOR_RING_DEPTH)
         .preempt_timer(PREEMPT_INTERVAL)
         .make()
-        .map_err(|error| StartError::Os {
-            doing: "starting a core's executor",
-            reason: error.to_string(),
+        .map_err(|error| {
+            let system = match &error {
+                glommio::GlommioError::IoError(error) => error.raw_os_error(),
+                _ => None,
+            };
+            no_memory_or("starting a core's executor", system, &error, options)
         })?;
     // SAFETY: plain numbers. Without it the kernel may end each timed sleep up to 50 µs late.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64, 0_u64, 0_u64, 0_u64) };
-    let ring = Ring::new().map_err(|error| refused("making a core's io_uring", &error))?;
-    let pool = Pool::new().map_err(|error| refused("mapping a core's receive buffers", &error))?;
+    let refused = |doing| move |error: io::Error| no_memory_or(doing, error.raw_os_error(), &error, options);
+    let ring = Ring::new().map_err(refused("making a core's io_uring"))?;
+    let pool = Pool::new().map_err(refused("mapping a core's receive buffers"))?;
     // SAFETY: `Core` owns both, and drops the ring first.
-    unsafe { pool.register(ring.uring()) }
-        .map_err(|error| refused("registering a core's receive buffers", &error))?;
+    unsafe { pool.register(ring.uring()) }.map_err(refused("registering a core's receive buffers"))?;
     shared.of(id).publish_ring(ring.fd());
     let core = Rc::new(Core {
         id,
@@ -229,6 +234,25 @@ async fn rescue(core: Rc<Core>) {
     }
 }
 
+/// Why a core's part was refused. The kernel counts rings as locked memory and says ENOMEM past the limit.
+fn no_memory_or(
+    doing: &'static str,
+    errno: Option<i32>,
+    error: &dyn std::fmt::Display,
+    options: &Options,
+) -> StartError {
+    if errno == Some(libc::ENOMEM) {
+        return StartError::Memlock {
+            limit_bytes: memlock().rlim_cur,
+            needed_bytes: MEMLOCK_MIN_BYTES * options.cores.len() as u64,
+        };
+    }
+    StartError::Os {
+        doing,
+        reason: error.to_string(),
+    }
+}
+
 /// Looks for the limits whose refusal the system would not explain.
 fn check_limits(options: &Options) -> Result<(), StartError> {
     let count = options.cores.len();
@@ -241,6 +265,7 @@ fn check_limits(options: &Options) -> Result<(), StartError> {
     }
     check_uring()?;
     check_memlock()?;
+    raise_descriptors();
     if options.pin {
         check_cpus(&options.cores)?;
     }
@@ -269,12 +294,7 @@ fn check_uring() -> Result<(), StartError> {
 
 /// Raises the soft limit as far as the hard one allows; an error when that is too low.
 fn check_memlock() -> Result<(), StartError> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limit` is a valid place for the answer.
-    unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) };
+    let limit = memlock();
     if limit.rlim_cur >= MEMLOCK_MIN_BYTES {
         return Ok(());
     }
@@ -291,6 +311,35 @@ fn check_memlock() -> Result<(), StartError> {
         limit_bytes: limit.rlim_max,
         needed_bytes: MEMLOCK_MIN_BYTES,
     })
+}
+
+fn memlock() -> libc::rlimit {
+    limit_of(libc::RLIMIT_MEMLOCK)
+}
+
+fn limit_of(resource: libc::__rlimit_resource_t) -> libc::rlimit {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is a valid place for the answer.
+    unsafe { libc::getrlimit(resource, &mut limit) };
+    limit
+}
+
+/// Raises the soft limit of open files to the hard one: each partition keeps a file open, and each connection is one.
+fn raise_descriptors() {
+    let mut limit = limit_of(libc::RLIMIT_NOFILE);
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: a valid limit, no higher than the hard one. Where it fails the old one stands.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+    if limit.rlim_max < DESCRIPTORS_FEW {
+        tracing::warn!(
+            "the limit of open files (RLIMIT_NOFILE) is {}: each partition and each connection needs one; raise it with \
+             `ulimit -Hn` or LimitNOFILE=",
+            limit.rlim_max
+        );
+    }
 }
 
 fn check_cpus(cpus: &[usize]) -> Result<(), StartError> {

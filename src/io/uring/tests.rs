@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::base::CoreId;
-use crate::io::{Counters, Options, Profile, run};
+use crate::io::{Counters, OpenOptions, Options, Profile, Signal, run, sleep, timeout};
 
 /// Runs `main` on one parking core and gives what it returned.
 fn on_one_core<T: Send + 'static, Fut: Future<Output = T> + 'static>(

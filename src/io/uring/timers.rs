@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use super::super::Elapsed;
 use super::{clock, core};
 use crate::base::Instant;
 
@@ -32,35 +30,17 @@ impl Timers {
     }
 }
 
-/// Ready after `duration`; at once when it is zero.
-pub async fn sleep(duration: Duration) {
-    sleep_until(clock::now() + duration).await;
-}
-
-/// Ready when [`now`](super::now) has reached `at`.
-pub async fn sleep_until(at: Instant) {
-    Sleep { at, key: None }.await;
-}
-
-/// `future`'s value, unless it takes longer than `duration`; then it is dropped.
-pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
-    let mut future = pin!(future);
-    let mut sleep = Sleep {
-        at: clock::now() + duration,
-        key: None,
-    };
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(value) = future.as_mut().poll(cx) {
-            return Poll::Ready(Ok(value));
-        }
-        Pin::new(&mut sleep).poll(cx).map(|()| Err(Elapsed))
-    })
-    .await
-}
-
-struct Sleep {
+/// Ready when the clock has reached a point in time.
+pub struct Sleep {
     at: Instant,
     key: Option<(Instant, u64)>,
+}
+
+impl Sleep {
+    /// Ready when [`now`](super::now) has reached `at`.
+    pub fn until(at: Instant) -> Sleep {
+        Sleep { at, key: None }
+    }
 }
 
 impl Future for Sleep {

@@ -1,21 +1,12 @@
 //! Directories and whole files: for start-up and administration, so nearly all of it blocks the core.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
-use super::file::{File, OpenOptions, to_system};
-
-/// One entry of a directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DirEntry {
-    /// Its name, without the directory's.
-    pub name: OsString,
-    /// Whether it is itself a directory; symbolic links are followed.
-    pub is_dir: bool,
-}
+use super::file::{File, to_system};
+use crate::io::{DirEntry, OpenOptions};
 
 /// Makes `path` and the directories above it that are missing.
 ///

@@ -12,6 +12,7 @@ use io_uring::opcode;
 use io_uring::types::{Fd, FsyncFlags};
 
 use super::super::ring::{self, Held, OnDrop, check};
+use crate::io::OpenOptions;
 
 /// One operation reads at most this much at once; longer reads take several. Far below what a u32 can count.
 const READ_BYTES_MAX: usize = 1 << 30;
@@ -20,80 +21,24 @@ const SEGMENTS_MAX: usize = 1024;
 /// New files are readable and writable for all whom the process's umask lets.
 const MODE: libc::mode_t = 0o666;
 
-/// How a file is opened. All fields off opens nothing: start from one of the constructors.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OpenOptions {
-    /// For reading.
-    pub read: bool,
-    /// For writing.
-    pub write: bool,
-    /// Make it when it isn't there.
-    pub create: bool,
-    /// Make it, and fail when it is there.
-    pub create_new: bool,
-    /// Cut it to nothing.
-    pub truncate: bool,
-}
-
-impl OpenOptions {
-    /// An existing file, for reading.
-    pub fn read_only() -> OpenOptions {
-        OpenOptions {
-            read: true,
-            ..OpenOptions::default()
-        }
+/// The system's flags for `options`.
+fn flags(options: OpenOptions) -> libc::c_int {
+    let access = match (options.read, options.write) {
+        (_, false) => libc::O_RDONLY,
+        (false, true) => libc::O_WRONLY,
+        (true, true) => libc::O_RDWR,
+    };
+    let mut flags = access | libc::O_CLOEXEC;
+    if options.create {
+        flags |= libc::O_CREAT;
     }
-
-    /// An existing file, for reading and writing.
-    pub fn read_write() -> OpenOptions {
-        OpenOptions {
-            write: true,
-            ..OpenOptions::read_only()
-        }
+    if options.create_new {
+        flags |= libc::O_CREAT | libc::O_EXCL;
     }
-
-    /// A file for reading and writing, made when it isn't there.
-    pub fn read_write_create() -> OpenOptions {
-        OpenOptions {
-            create: true,
-            ..OpenOptions::read_write()
-        }
+    if options.truncate {
+        flags |= libc::O_TRUNC;
     }
-
-    /// A file for reading and writing that isn't there yet.
-    pub fn read_write_create_new() -> OpenOptions {
-        OpenOptions {
-            create_new: true,
-            ..OpenOptions::read_write()
-        }
-    }
-
-    /// A file for reading and writing, empty whether it was there or not.
-    pub fn read_write_truncate() -> OpenOptions {
-        OpenOptions {
-            truncate: true,
-            ..OpenOptions::read_write_create()
-        }
-    }
-
-    fn flags(self) -> libc::c_int {
-        let access = match (self.read, self.write) {
-            (_, false) => libc::O_RDONLY,
-            (false, true) => libc::O_WRONLY,
-            (true, true) => libc::O_RDWR,
-        };
-        let mut flags = access | libc::O_CLOEXEC;
-        if self.create {
-            flags |= libc::O_CREAT;
-        }
-        if self.create_new {
-            flags |= libc::O_CREAT | libc::O_EXCL;
-        }
-        if self.truncate {
-            flags |= libc::O_TRUNC;
-        }
-        flags
-    }
+    flags
 }
 
 /// An open file. Clones share it; it is closed with the last one, after the operations that are under way.
@@ -108,7 +53,7 @@ impl File {
     pub async fn open(path: impl AsRef<Path>, options: OpenOptions) -> io::Result<File> {
         let path = to_system(path.as_ref())?;
         let entry = opcode::OpenAt::new(Fd(libc::AT_FDCWD), path.as_ptr())
-            .flags(options.flags())
+            .flags(flags(options))
             .mode(MODE)
             .build();
         // SAFETY: the path's bytes are on the heap, and the operation holds them.
@@ -125,7 +70,7 @@ impl File {
     pub fn open_now(path: impl AsRef<Path>, options: OpenOptions) -> io::Result<File> {
         let path = to_system(path.as_ref())?;
         // SAFETY: a valid path.
-        let fd = unsafe { libc::open(path.as_ptr(), options.flags(), libc::c_uint::from(MODE)) };
+        let fd = unsafe { libc::open(path.as_ptr(), flags(options), libc::c_uint::from(MODE)) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }

@@ -172,10 +172,10 @@ fn signals_arrive_as_events() {
         sleep(Duration::from_millis(1)).await;
         // SAFETY: this thread is alive, and the signals are blocked in it.
         unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGUSR1) };
-        assert_eq!(waiting.await, signal::Signal::Report);
+        assert_eq!(waiting.await, Signal::Report);
         // SAFETY: as above.
         unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGTERM) };
-        assert_eq!(signal::next().await, signal::Signal::Stop);
+        assert_eq!(signal::next().await, Signal::Stop);
     });
 }
 

@@ -1,0 +1,12 @@
+//! Telling the system's errors apart.
+
+use std::io;
+
+/// Whether `error` says that the system, not the peer or the file, is at its limit: no more descriptors or memory. The
+/// same call may succeed later.
+pub fn is_out_of_resources(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)
+    )
+}
