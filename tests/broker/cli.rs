@@ -5,10 +5,11 @@ use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use ringlog::wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 
 use crate::client::{create_topic, number, partition, read_all, send, values};
-use crate::harness::{Broker, Running, binary, ringlog};
+use crate::harness::{Broker, Running, binary, limit, ringlog};
 use crate::raw::Connection;
 
 #[test]
@@ -264,23 +265,69 @@ fn where_memory_may_not_be_locked_the_message_says_how_to_lift_it() {
     let broker = Broker::not_started(&[]);
     let mut command = broker.command();
     // SAFETY: between fork and exec only a system call is made.
-    unsafe {
-        command.pre_exec(|| {
-            let limit = libc::rlimit {
-                rlim_cur: 64 << 10,
-                rlim_max: 64 << 10,
-            };
-            match libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
-            }
-        })
-    };
+    unsafe { command.pre_exec(|| limit(libc::RLIMIT_MEMLOCK, 64 << 10)) };
     let ended = Running::spawn(&mut command).wait();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
     for part in ["RLIMIT_MEMLOCK", "64 KiB", "ulimit -l"] {
         assert!(ended.stderr.contains(part), "{part} in {}", ended.stderr);
     }
+}
+
+/// Clients that take every descriptor keep others out while they last, and break nothing.
+#[test]
+fn a_broker_that_was_out_of_descriptors_goes_on_when_it_has_some_again() {
+    let mut broker = Broker::not_started(&[]);
+    broker.limit_descriptors(120);
+    broker.start_again();
+    let bootstrap = broker.bootstrap();
+    let mut held = Vec::new();
+    let crowd: Vec<TcpStream> = (0..300)
+        .map(|_| TcpStream::connect(broker.address).unwrap())
+        .collect();
+    // Those that were accepted ask for files that cannot be had.
+    for (n, stream) in crowd.into_iter().enumerate().take(20) {
+        let mut connection = Connection::over(stream);
+        let topic = CreatableTopic {
+            name: format!("early-{n}").into(),
+            num_partitions: 4,
+            replication_factor: 1,
+            ..Default::default()
+        };
+        let request = CreateTopicsRequest {
+            topics: [topic].into_iter().collect(),
+            ..Default::default()
+        };
+        connection.send(7, &request);
+        held.push(connection);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    drop(held);
+    let mut created = ringlog(&[
+        "topic",
+        "create",
+        "later",
+        "--partitions",
+        "4",
+        "--bootstrap",
+        &bootstrap,
+    ]);
+    for _ in 0..20 {
+        if created.status.success() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        created = ringlog(&[
+            "topic",
+            "create",
+            "later",
+            "--partitions",
+            "4",
+            "--bootstrap",
+            &bootstrap,
+        ]);
+    }
+    assert!(created.status.success(), "{}", created.stderr);
+    assert!(broker.stop().success(), "a clean stop");
 }
 
 /// Runs `ringlog` with this standard input; whether it succeeded, and its standard error.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -31,6 +32,7 @@ pub struct Broker {
     directory: TempDir,
     settings: Vec<String>,
     config: Option<PathBuf>,
+    descriptors_max: Option<u64>,
     process: Option<Process>,
 }
 
@@ -60,6 +62,7 @@ impl Broker {
             directory: tempfile::tempdir().unwrap(),
             settings: settings.iter().map(|s| s.to_string()).collect(),
             config: None,
+            descriptors_max: None,
             process: None,
         }
     }
@@ -68,6 +71,11 @@ impl Broker {
     pub fn set(&mut self, settings: &[&str]) {
         self.settings
             .extend(settings.iter().map(|setting| setting.to_string()));
+    }
+
+    /// Starts with so many open files allowed from now on.
+    pub fn limit_descriptors(&mut self, descriptors_max: u64) {
+        self.descriptors_max = Some(descriptors_max);
     }
 
     /// Starts with this configuration file from now on.
@@ -100,6 +108,10 @@ impl Broker {
             .args(["-o", &format!("log.dirs={}", self.data().display())]);
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
+        }
+        if let Some(descriptors_max) = self.descriptors_max {
+            // SAFETY: between fork and exec only a system call is made.
+            unsafe { command.pre_exec(move || limit(libc::RLIMIT_NOFILE, descriptors_max)) };
         }
         for setting in &self.settings {
             command.args(["-o", setting]);
@@ -295,6 +307,19 @@ pub fn ringlog(arguments: &[&str]) -> Ended {
 pub fn binary() -> PathBuf {
     std::env::var_os("RINGLOG_BIN")
         .map_or_else(|| Path::new(env!("CARGO_BIN_EXE_ringlog")).into(), PathBuf::from)
+}
+
+/// Sets a limit of the calling process, for good.
+pub fn limit(resource: libc::__rlimit_resource_t, value: u64) -> std::io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: value,
+        rlim_max: value,
+    };
+    // SAFETY: a valid limit.
+    match unsafe { libc::setrlimit(resource, &limit) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }
 
 fn free_address() -> SocketAddr {
