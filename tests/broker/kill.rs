@@ -146,7 +146,7 @@ async fn a_bad_batch_in_the_middle_is_found_on_every_core() {
 /// The indexes of a killed broker are made again: looking up by time finds what it found before.
 #[tokio::test]
 async fn offsets_by_time_are_the_same_after_a_kill() {
-    let mut broker = Broker::start();
+    let mut broker = Broker::start_with(&["ringlog.cores=1"]);
     let mut connection = Connection::open(&broker);
     create_topic(&broker, "times", 1).await;
     let base = 1_703_462_400_000;
