@@ -109,7 +109,7 @@ impl LogDir {
     /// Makes the directory if it is missing, locks it, and reads how it was left. From here on, until
     /// [`close_now`](Self::close_now), it counts as crashed.
     pub fn open_now(path: &Path) -> Result<LogDir, DirError> {
-        at(path, fs::create_dir_all_now(path))?;
+        make_dir_now(path)?;
         let lock_path = path.join(LOCK);
         let lock = match DirLock::acquire(&lock_path) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -224,6 +224,20 @@ impl LogDir {
         at(&path, fs::write_whole_now(&path, text.as_bytes()))?;
         Ok(())
     }
+}
+
+/// Makes the directory and those above it that are missing, durably: everything that is flushed in it later hangs on
+/// these names.
+fn make_dir_now(path: &Path) -> Result<(), LogError> {
+    let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !fs::exists_now(dir).unwrap_or(true);
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    at(path, fs::create_dir_all_now(path))?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        at(parent, fs::sync_dir_now(parent))?;
+    }
+    Ok(())
 }
 
 /// The partitions whose directories stand in the log directory `path`.

@@ -1,6 +1,6 @@
 //! The whole broker in a simulated world: every run is a seed, and a seed is always the same run.
 //!
-//! `cargo test --profile sim --features sim --test sim` runs a few seeds of each test; `RINGLOG_SEEDS=300` runs so many,
+//! `cargo test --features sim --test sim` runs a few seeds of each test; `RINGLOG_SEEDS=300` runs so many,
 //! `RINGLOG_SEED=17` runs the one. A failure names its seed and that command.
 
 #![allow(
@@ -12,4 +12,5 @@
 mod kit;
 mod model;
 mod produce_fetch;
+mod scenarios;
 mod seeds;
