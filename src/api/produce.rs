@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use crate::base::{PartitionIndex, TopicId, TopicPartition};
 use crate::partition::{Appended, Refusal};
-use crate::shard::{Shard, join_all};
+use crate::shard::{AppendedHere, Shard, join_all};
 use crate::wire::batch::BatchView;
 use crate::wire::messages::produce_request::ProduceRequest;
 use crate::wire::messages::produce_response::{
@@ -152,11 +152,17 @@ fn records_range(frame: &[u8], records: Option<&Records<'_>>, after: usize) -> R
 
 async fn append_all(shard: &Rc<Shard>, pieces: Vec<Piece>) -> Vec<Result<Appended, Refusal>> {
     let mut outcomes = Vec::with_capacity(pieces.len());
-    let mut elsewhere = Vec::new();
+    let (mut elsewhere, mut waiting) = (Vec::new(), Vec::new());
     for Piece { target, records, .. } in pieces {
         outcomes.push(match target {
             Err(code) => Err(Refusal::from(code)),
-            Ok(partition) if shard.owns(partition) => shard.append_here(partition, records),
+            Ok(partition) if shard.owns(partition) => match shard.append_here(partition, records) {
+                AppendedHere::Settled(outcome) => outcome,
+                AppendedHere::Waiting(appended, counts) => {
+                    waiting.push((outcomes.len(), counts));
+                    Ok(appended)
+                }
+            },
             Ok(partition) => {
                 elsewhere.push((outcomes.len(), shard.append_elsewhere(partition, records)));
                 Err(Refusal::from(ErrorCode::UNKNOWN_SERVER_ERROR))
@@ -166,6 +172,15 @@ async fn append_all(shard: &Rc<Shard>, pieces: Vec<Piece>) -> Vec<Result<Appende
     let (places, asked): (Vec<usize>, Vec<_>) = elsewhere.into_iter().unzip();
     for (place, outcome) in places.into_iter().zip(join_all(asked).await) {
         outcomes[place] = outcome;
+    }
+    for (place, counts) in waiting {
+        // A flush that nobody finished: the broker stops.
+        let counted = counts
+            .await
+            .unwrap_or(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER.into()));
+        if let Err(refusal) = counted {
+            outcomes[place] = Err(refusal);
+        }
     }
     outcomes
 }

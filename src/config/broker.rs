@@ -498,7 +498,7 @@ mod tests {
             "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "security.inter.broker.protocol=SSL",
             "delegation.token.secret.key=x",
-            "ringlog.ack=durable",
+            "default.replication.factor=3",
             "ringlog.routing=core",
             "process.roles=broker",
             "create.topic.policy.class.name=x",

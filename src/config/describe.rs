@@ -251,6 +251,6 @@ mod tests {
         let doc = |name: &str| rows.iter().find(|r| r.name() == name).unwrap().documentation();
         assert!(doc("flush.ms").contains("No effect here"));
         assert!(!doc("segment.bytes").contains("No effect here"));
-        assert!(doc("ringlog.ack").contains("Limited here"));
+        assert!(doc("min.insync.replicas").contains("Limited here"));
     }
 }

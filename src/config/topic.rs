@@ -29,6 +29,8 @@ pub struct CleanupPolicy {
 pub enum RinglogAck {
     /// Once it is in the page cache of the replicas that `acks` asks for.
     Written,
+    /// Once it is on stable storage there.
+    Durable,
 }
 
 /// The effective settings of one topic, typed. Times in milliseconds, −1 for "no limit" where Kafka has it so.
@@ -143,7 +145,10 @@ impl TopicConfig {
             timestamp_before_max_ms: values.number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: values.number("message.timestamp.after.max.ms"),
             min_insync_replicas: values.number("min.insync.replicas") as i32,
-            ringlog_ack: RinglogAck::Written,
+            ringlog_ack: match values.text("ringlog.ack").as_str() {
+                "durable" => RinglogAck::Durable,
+                _ => RinglogAck::Written,
+            },
         }
     }
 }
@@ -308,7 +313,7 @@ mod tests {
             refused("remote.storage.enable", "true"),
             "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."
         );
-        assert!(refused("ringlog.ack", "durable").contains("can only be written"));
+        assert!(refused("min.insync.replicas", "2").contains("can only be 1"));
         assert_eq!(
             validate_topic_config("ringlog.ack", "written").as_deref(),
             Ok("written")

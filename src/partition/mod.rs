@@ -10,16 +10,17 @@ mod tail;
 mod tests;
 mod watch;
 
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
 use crate::base::{LeaderEpoch, Offset, Timestamp};
-use crate::config::{TimestampType, TopicConfig};
+use crate::config::{RinglogAck, TimestampType, TopicConfig};
 use crate::log::header::BatchHeader;
 use crate::log::producers::Sequence;
-use crate::log::{self, Log, LogOptions, ReadLimits, ReadPlan};
+use crate::log::{self, FlushPlan, Log, LogOptions, ReadLimits, ReadPlan};
 use crate::wire::batch::{self, Checked};
 
 pub use refusal::{AppendError, ReadError, Refusal};
@@ -33,6 +34,12 @@ pub struct Partition {
     watches: Watches,
     leader_epoch: LeaderEpoch,
     config: Rc<TopicConfig>,
+    /// Readers see what lies before it, and only that is acknowledged: the log's end, or what of it is durable.
+    committed: Offset,
+    /// Batches behind it: where each ends, and its bytes.
+    uncommitted: VecDeque<(Offset, u64)>,
+    /// A flush failed: what the disk holds is not known, and nothing more is written.
+    is_offline: bool,
 }
 
 /// What an append came to; also for a batch that had been appended before.
@@ -46,6 +53,8 @@ pub struct Appended {
     pub start_offset: Offset,
     /// Bytes now in the tail because of it; 0 for a duplicate.
     pub tail_bytes: usize,
+    /// Counts only once the log is committed up to here; none where it counts already.
+    pub after: Option<Offset>,
 }
 
 /// What a reader asks of one partition.
@@ -87,7 +96,15 @@ pub enum Found {
 impl Partition {
     /// A leader replica over an opened log.
     pub fn new(log: Log, leader_epoch: LeaderEpoch, config: Rc<TopicConfig>) -> Partition {
+        let committed = match config.ringlog_ack {
+            RinglogAck::Written => log.end_offset(),
+            // After a crash the log may hold what was never flushed, and would be gone after the next one.
+            RinglogAck::Durable => log.recovery_point(),
+        };
         Partition {
+            committed,
+            uncommitted: VecDeque::new(),
+            is_offline: false,
             log,
             tail: Tail::default(),
             watches: Watches::default(),
@@ -102,6 +119,9 @@ impl Partition {
     /// Anything but [`AppendError::Disk`] is the producer's: the log is as before. After a disk error it is as
     /// before too, and may refuse further writes.
     pub fn append(&mut self, mut records: BytesMut, now: Timestamp) -> Result<Appended, AppendError> {
+        if self.is_offline {
+            return Err(AppendError::Offline);
+        }
         let view = batch::validate(&records)?;
         let size_bytes = records.len();
         if size_bytes > self.config.max_message_bytes {
@@ -131,13 +151,60 @@ impl Partition {
         let records = records.freeze();
         self.log.append(&records, now)?;
         self.tail.push(base_offset, last_offset, records);
-        self.watches.appended(size_bytes as u64);
+        let end = Offset(last_offset.0 + 1);
+        self.uncommitted.push_back((end, size_bytes as u64));
+        if self.config.ringlog_ack == RinglogAck::Written {
+            self.commit(end);
+        }
         Ok(Appended {
             base_offset,
             append_time: self.append_time(now),
             start_offset: self.log.start_offset(),
             tail_bytes: size_bytes,
+            after: self.not_yet(end),
         })
+    }
+
+    /// `end`, unless the log is committed so far.
+    fn not_yet(&self, end: Offset) -> Option<Offset> {
+        (end > self.committed).then_some(end)
+    }
+
+    /// Lets readers see everything before `end`, and wakes those who wait for it.
+    fn commit(&mut self, end: Offset) {
+        self.committed = self.committed.max(end);
+        let mut bytes = 0;
+        while let Some((_, size_bytes)) = self.uncommitted.pop_front_if(|(end, _)| *end <= self.committed) {
+            bytes += size_bytes;
+        }
+        self.watches.appended(bytes);
+    }
+
+    /// What of the log is not committed yet, if anything: it has to be flushed up to here.
+    pub fn uncommitted_end(&self) -> Option<Offset> {
+        self.not_yet(self.log.end_offset()).filter(|_| !self.is_offline)
+    }
+
+    /// Readers see what lies before it.
+    pub fn committed(&self) -> Offset {
+        self.committed
+    }
+
+    /// What to flush so that everything written is committed.
+    pub fn flush_plan(&mut self) -> io::Result<FlushPlan> {
+        self.log.flush_plan()
+    }
+
+    /// A flush has run up to `upto`.
+    pub fn flushed(&mut self, upto: Offset) {
+        self.log.flushed(upto);
+        self.commit(upto);
+    }
+
+    /// A flush has failed: from here on nothing is written, and nothing more is acknowledged.
+    pub fn go_offline(&mut self) {
+        self.is_offline = true;
+        self.watches.fire_all();
     }
 
     /// What this batch came to when it was appended before, if it was; else whether it is the producer's next.
@@ -154,6 +221,7 @@ impl Partition {
                 append_time: earlier.timestamp,
                 start_offset: self.log.start_offset(),
                 tail_bytes: 0,
+                after: self.not_yet(Offset(earlier.last_offset.0 + 1)),
             }),
         })
     }
@@ -197,19 +265,21 @@ impl Partition {
         if let Some(diverging) = self.diverging(range)? {
             return Ok(diverging);
         }
-        let end_offset = self.log.end_offset();
-        if range.offset < self.log.start_offset() || range.offset > end_offset {
+        if range.offset < self.log.start_offset() || range.offset > self.log.end_offset() {
             return Err(ReadError::OffsetOutOfRange);
         }
-        if range.offset == end_offset {
+        if range.offset >= self.committed {
             return Ok(Found::Here(Vec::new()));
         }
-        if let Some(segments) = self.tail.read(range.offset, range.bytes_max, range.at_least_one) {
+        let from_tail = self
+            .tail
+            .read(range.offset, self.committed, range.bytes_max, range.at_least_one);
+        if let Some(segments) = from_tail {
             return Ok(Found::Here(segments));
         }
         let limits = ReadLimits {
             bytes_max: range.bytes_max,
-            upper: end_offset,
+            upper: self.committed,
             at_least_one: range.at_least_one,
         };
         Ok(Found::OnDisk(self.log.read(range.offset, limits)?))
@@ -237,12 +307,11 @@ impl Partition {
         }
     }
 
-    /// The log's marks. One replica: what is appended is committed, and nothing is in a transaction.
+    /// The log's marks. One replica, and nothing is in a transaction.
     pub fn marks(&self) -> Marks {
-        let end_offset = self.log.end_offset();
         Marks {
-            high_watermark: end_offset,
-            last_stable_offset: end_offset,
+            high_watermark: self.committed,
+            last_stable_offset: self.committed,
             start_offset: self.log.start_offset(),
         }
     }
@@ -278,6 +347,9 @@ impl Partition {
             self.watches.fire_all();
         }
         self.config = config;
+        if self.config.ringlog_ack == RinglogAck::Written {
+            self.commit(self.log.end_offset());
+        }
         *self.log.options_mut() = options;
     }
 

@@ -28,6 +28,8 @@ pub enum AppendError {
     Sequence(SequenceError),
     /// The log refused: the batch, or the disk.
     Log(log::AppendError),
+    /// A flush failed earlier.
+    Offline,
 }
 
 /// Why a read was refused.
@@ -149,6 +151,11 @@ impl From<AppendError> for Refusal {
             ),
             AppendError::Sequence(error) => (sequence_code(error), error.to_string()),
             AppendError::Log(error) => (log_code(&error), error.to_string()),
+            AppendError::Offline => (
+                ErrorCode::KAFKA_STORAGE_ERROR,
+                "a flush of this partition failed: nothing more is written to it before a restart"
+                    .to_string(),
+            ),
         };
         Refusal {
             code,

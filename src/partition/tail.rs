@@ -33,9 +33,15 @@ impl Tail {
         self.batches.pop_front().map(|batch| batch.bytes.len())
     }
 
-    /// Whole batches from the one that holds `offset`, at most `bytes_max` of them, the first one whatever
+    /// Whole batches from the one that holds `offset` up to `upper`, at most `bytes_max` of them, the first one whatever
     /// its size when `at_least_one`. `None` when `offset` lies before the tail.
-    pub fn read(&self, offset: Offset, bytes_max: usize, at_least_one: bool) -> Option<Vec<Bytes>> {
+    pub fn read(
+        &self,
+        offset: Offset,
+        upper: Offset,
+        bytes_max: usize,
+        at_least_one: bool,
+    ) -> Option<Vec<Bytes>> {
         if self.batches.front()?.base > offset {
             return None;
         }
@@ -44,7 +50,7 @@ impl Tail {
         let mut segments = Vec::new();
         for batch in self.batches.range(first..) {
             let fits = batch.bytes.len() <= bytes_left || (at_least_one && segments.is_empty());
-            if !fits {
+            if !fits || batch.last >= upper {
                 break;
             }
             bytes_left = bytes_left.saturating_sub(batch.bytes.len());
@@ -82,8 +88,21 @@ mod tests {
             (80, 1000, true, Some(vec![])),
             (49, 1000, true, None),
         ] {
-            let read = tail().read(Offset(offset), bytes_max, at_least_one);
+            let read = tail().read(Offset(offset), Offset(80), bytes_max, at_least_one);
             assert_eq!(first_bytes(read), expected, "offset {offset}, {bytes_max} bytes");
+        }
+    }
+
+    #[test]
+    fn nothing_behind_the_upper_end_is_read() {
+        for (upper, expected) in [
+            (80, vec![50, 60, 70]),
+            (79, vec![50, 60]),
+            (60, vec![50]),
+            (59, vec![]),
+        ] {
+            let read = tail().read(Offset(50), Offset(upper), 1000, true);
+            assert_eq!(first_bytes(read), Some(expected), "upper {upper}");
         }
     }
 
@@ -91,7 +110,10 @@ mod tests {
     fn what_was_given_up_is_no_longer_in_the_tail() {
         let mut tail = tail();
         assert_eq!(tail.pop_oldest(), Some(100));
-        assert_eq!(first_bytes(tail.read(Offset(55), 1000, true)), None);
-        assert_eq!(first_bytes(tail.read(Offset(65), 1000, true)), Some(vec![60, 70]));
+        assert_eq!(first_bytes(tail.read(Offset(55), Offset(80), 1000, true)), None);
+        assert_eq!(
+            first_bytes(tail.read(Offset(65), Offset(80), 1000, true)),
+            Some(vec![60, 70])
+        );
     }
 }

@@ -221,6 +221,39 @@ fn a_reader_of_a_log_that_parted_from_ours_is_told_where() {
 }
 
 #[test]
+fn durable_records_count_once_they_are_flushed() {
+    let mut fixture = Fixture::with(&[("ringlog.ack", "durable")]);
+    let fired = Rc::new(std::cell::Cell::new(false));
+    let seen = fired.clone();
+    let (watch, _guard) = Watch::new(1, move || seen.set(true));
+    fixture.partition.watch(watch);
+    let first = fixture.append(produced(0, 0)).unwrap();
+    let second = fixture.append(produced(1, 0)).unwrap();
+    assert_eq!((first.after, second.after), (Some(Offset(1)), Some(Offset(2))));
+    assert_eq!(fixture.partition.marks().high_watermark, Offset(0));
+    assert_eq!(fixture.read(0), Ok(Vec::new()), "no reader sees it yet");
+    assert!(!fired.get());
+    let again = fixture.append(produced(0, 0)).unwrap();
+    assert_eq!(
+        again.after,
+        Some(Offset(1)),
+        "a repeated batch waits for the first"
+    );
+    // What was appended after the flush began is not covered by it.
+    let upto = fixture.partition.flush_plan().unwrap().upto();
+    fixture.append(produced(2, 0)).unwrap();
+    fixture.partition.flushed(upto);
+    assert_eq!(fixture.partition.marks().high_watermark, Offset(2));
+    assert!(fired.get());
+    assert_eq!(batch::batches(&fixture.read(0).unwrap()).count(), 2);
+    assert_eq!(fixture.append(produced(0, 0)).unwrap().after, None);
+    fixture.partition.go_offline();
+    let refusal = fixture.append(produced(3, 0)).unwrap_err();
+    assert_eq!(refusal.code, ErrorCode::KAFKA_STORAGE_ERROR);
+    assert_eq!(batch::batches(&fixture.read(0).unwrap()).count(), 2, "still read");
+}
+
+#[test]
 fn an_append_fires_the_watch_it_satisfies() {
     let mut fixture = Fixture::new();
     let size_bytes = batch(1).len() as u64;

@@ -5,6 +5,7 @@
 
 mod cold_reads;
 mod controller;
+mod flushing;
 mod join;
 mod link;
 mod lookup;
@@ -38,11 +39,13 @@ use crate::wire::ErrorCode;
 
 use cold_reads::ColdReads;
 use controller::Controller;
+use flushing::Flushing;
 use link::Link;
 use message::{Reply, Request, WatchId};
 use owned::Owned;
 
 pub use controller::{CONTROLLER_CORE, Created, Deleted, NewTopics};
+pub use flushing::AppendedHere;
 pub use join::join_all;
 pub use link::MAILBOX_MESSAGES;
 pub use lookup::{FindOffset, FoundOffset, OffsetTarget};
@@ -58,6 +61,7 @@ pub struct Shard {
     owned: RefCell<Owned>,
     link: Rc<Link>,
     cold_reads: Rc<ColdReads>,
+    flushing: Flushing,
     /// On core 0 only, from its start on.
     controller: RefCell<Option<Rc<Controller>>>,
     producer_ids: RefCell<ProducerIdBlock>,
@@ -89,6 +93,7 @@ impl Shard {
             link: Link::new(port, node.cores),
             node,
             cold_reads: ColdReads::start(),
+            flushing: Flushing::default(),
             controller: RefCell::default(),
             producer_ids: RefCell::new(ProducerIdBlock::empty()),
             watches: RefCell::default(),
@@ -157,8 +162,14 @@ impl Shard {
     }
 
     /// Appends to a partition that this core [owns](Self::owns).
-    pub fn append_here(&self, partition: TopicPartition, records: BytesMut) -> Result<Appended, Refusal> {
-        self.owned.borrow_mut().append(partition, records, io::wall_now())
+    pub fn append_here(self: &Rc<Self>, partition: TopicPartition, records: BytesMut) -> AppendedHere {
+        let outcome = self.owned.borrow_mut().append(partition, records, io::wall_now());
+        match outcome {
+            Ok(appended) if let Some(after) = appended.after => {
+                AppendedHere::Waiting(appended, self.wait_until_committed(partition, after))
+            }
+            settled => AppendedHere::Settled(settled),
+        }
     }
 
     /// Appends to a partition of another core. Appends of one connection to one partition stay in order.

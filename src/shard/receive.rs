@@ -7,8 +7,11 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 
-use crate::base::CoreId;
+use bytes::BytesMut;
+
+use crate::base::{CoreId, TopicPartition};
 use crate::io;
+use crate::partition::Refusal;
 
 use super::Shard;
 use super::message::{Message, Reply, Request};
@@ -24,8 +27,7 @@ impl Shard {
                     slot,
                     request: Request::Append { partition, records },
                 } => {
-                    self.link
-                        .reply(from, slot, Reply::Appended(self.append_here(partition, records)));
+                    self.append_for(from, slot, partition, records);
                 }
                 Message::Request { slot, request } => {
                     start(self.clone().answer(from, slot, request)).await;
@@ -34,9 +36,24 @@ impl Shard {
         }
     }
 
+    /// Appends for a peer, and answers it now or when the append counts.
+    fn append_for(self: &Rc<Self>, from: CoreId, slot: u32, partition: TopicPartition, records: BytesMut) {
+        let outcome = self.owned.borrow_mut().append(partition, records, io::wall_now());
+        match outcome {
+            Ok(appended) if let Some(after) = appended.after => {
+                let link = self.link.clone();
+                let settle = move |outcome: Result<(), Refusal>| {
+                    link.reply(from, slot, Reply::Appended(outcome.map(|()| appended)));
+                };
+                self.settle_when_committed(partition, after, Box::new(settle));
+            }
+            settled => self.link.reply(from, slot, Reply::Appended(settled)),
+        }
+    }
+
     async fn answer(self: Rc<Self>, from: CoreId, slot: u32, request: Request) {
         let reply = match request {
-            Request::Append { partition, records } => Reply::Appended(self.append_here(partition, records)),
+            Request::Append { partition, records } => return self.append_for(from, slot, partition, records),
             Request::Read(request) => Reply::Read(self.read_here(from, request).await),
             Request::Unwatch(watch) => {
                 self.end_watch(from, watch);

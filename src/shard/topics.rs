@@ -20,7 +20,7 @@ const CLOSING_AT_ONCE: usize = 32;
 
 impl Shard {
     /// Takes the node's first image and opens this core's part of it.
-    pub(super) fn open_image(&self, image: Image) -> Result<(), LogError> {
+    pub(super) fn open_image(self: &Rc<Self>, image: Image) -> Result<(), LogError> {
         *self.image.borrow_mut() = image;
         self.open_owned()
     }
@@ -55,7 +55,7 @@ impl Shard {
     }
 
     /// Opens every partition of the image that this core owns.
-    pub(super) fn open_owned(&self) -> Result<(), LogError> {
+    pub(super) fn open_owned(self: &Rc<Self>) -> Result<(), LogError> {
         let topics: Vec<TopicId> = self.image.borrow().topics().map(|topic| topic.id).collect();
         topics
             .into_iter()
@@ -63,7 +63,7 @@ impl Shard {
     }
 
     /// Applies a committed batch of metadata records: first to the image, then to the partitions it touched.
-    pub(super) fn apply(&self, batch: &[u8]) {
+    pub(super) fn apply(self: &Rc<Self>, batch: &[u8]) {
         for change in self.apply_to_image(batch) {
             self.follow(change);
         }
@@ -88,7 +88,7 @@ impl Shard {
         }
     }
 
-    fn follow(&self, change: Change) {
+    fn follow(self: &Rc<Self>, change: Change) {
         let outcome = match &change {
             Change::Partition { topic, .. } => self.take_topic(*topic, Opened::AfterCleanStop),
             Change::TopicConfigs { name } => {
@@ -105,7 +105,7 @@ impl Shard {
     }
 
     /// Opens what is new of a topic's partitions on this core and takes over what changed of the others.
-    fn take_topic(&self, topic: TopicId, opened: Opened) -> Result<(), LogError> {
+    fn take_topic(self: &Rc<Self>, topic: TopicId, opened: Opened) -> Result<(), LogError> {
         let image = self.image.borrow();
         let Some(described) = image.topic(topic) else {
             return Ok(());
@@ -132,6 +132,7 @@ impl Shard {
                 config: config.clone(),
             };
             self.owned.borrow_mut().take(assigned, opened, wall_now())?;
+            self.flush_uncommitted(partition);
         }
         Ok(())
     }

@@ -35,7 +35,6 @@ fn an_unknown_key_is_a_warning_that_names_the_nearest() {
 #[test]
 fn what_a_setting_promises_and_is_not_there_refuses_to_start() {
     for (setting, named) in [
-        ("ringlog.ack=durable", "ringlog.ack"),
         ("ringlog.routing=core", "ringlog.routing"),
         ("min.insync.replicas=2", "min.insync.replicas"),
         ("default.replication.factor=3", "default.replication.factor"),

@@ -8,6 +8,7 @@ use ringlog::config::Config;
 use ringlog::io::Signal;
 use ringlog::io::sim::{Faults, HostId, Simulation};
 use ringlog::server::Broker;
+use tracing_subscriber::EnvFilter;
 
 const PORT: u16 = 9092;
 /// Virtual time that a start or a stop may take.
@@ -24,6 +25,11 @@ pub struct Setup {
 impl Setup {
     /// A world with one machine of two CPUs that a broker is to run on.
     pub fn new(seed: u64, faults: Faults, settings: &[&str]) -> Setup {
+        if std::env::var_os("RUST_LOG").is_some() {
+            let _ = tracing_subscriber::fmt()
+                .with_env_filter(EnvFilter::from_default_env())
+                .try_init();
+        }
         let sim = Rc::new(Simulation::new(seed, faults));
         let host = sim.add_host(2);
         let mut all = vec![

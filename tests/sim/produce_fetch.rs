@@ -29,9 +29,18 @@ const CRASHES: u64 = 3;
 /// By partition; shared by all clients of a run, which are on one thread.
 type Model = Arc<Mutex<Vec<Known>>>;
 
+/// What is promised, and which crashes put it to the proof.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    /// Survives the death of the process.
+    Written,
+    /// Survives the loss of power too.
+    Durable,
+}
+
 #[test]
 fn one_seed_is_one_run() {
-    let traces = [1, 1, 2].map(|seed| run(seed, 100).0);
+    let traces = [1, 1, 2].map(|seed| run(seed, 100, Promise::Durable).0);
     assert_eq!(traces[0], traces[1]);
     assert_ne!(traces[0], traces[2]);
 }
@@ -39,13 +48,27 @@ fn one_seed_is_one_run() {
 #[test]
 fn acknowledged_records_survive_kills_once_and_in_order() {
     seeds::each("acknowledged_records_survive_kills_once_and_in_order", |seed| {
-        run(seed, RECORDS);
+        run(seed, RECORDS, Promise::Written);
     });
 }
 
+#[test]
+fn durable_records_survive_crashes_of_the_host_once_and_in_order() {
+    seeds::each(
+        "durable_records_survive_crashes_of_the_host_once_and_in_order",
+        |seed| {
+            run(seed, RECORDS, Promise::Durable);
+        },
+    );
+}
+
 /// One run; its fingerprint and how many client operations it had.
-fn run(seed: u64, records: u32) -> (u64, usize) {
-    let mut setup = Setup::new(seed, Faults::rough(), &[]);
+fn run(seed: u64, records: u32, promise: Promise) -> (u64, usize) {
+    let settings: &[&str] = match promise {
+        Promise::Written => &[],
+        Promise::Durable => &["ringlog.ack=durable"],
+    };
+    let mut setup = Setup::new(seed, Faults::rough(), settings);
     setup.start();
     let model: Model = Arc::new(Mutex::new((0..PARTITIONS).map(|_| Known::default()).collect()));
     let sim = setup.sim.clone();
@@ -82,10 +105,19 @@ fn run(seed: u64, records: u32) -> (u64, usize) {
                 .map(Known::acknowledged_count)
                 .sum::<usize>()
         };
-        assert!(sim.pass_until(Duration::from_secs(600), || acknowledged() >= enough));
+        let came = sim.pass_until(Duration::from_secs(600), || acknowledged() >= enough);
+        assert!(
+            came,
+            "crash {crash}: {} of {enough} were acknowledged; {}",
+            acknowledged(),
+            sim.seen()
+        );
         setup.expect_running();
         sim.pass(Duration::from_micros(sim.chance(0..2_000)));
-        setup.kill();
+        match promise {
+            Promise::Written => setup.kill(),
+            Promise::Durable => setup.crash(),
+        }
         sim.pass(Duration::from_millis(sim.chance(1..300)));
         setup.start();
     }

@@ -25,7 +25,7 @@ pub fn each(name: &str, test: impl Fn(u64) + Sync) {
                     }
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(seed))) {
                         eprintln!(
-                            "seed {seed} failed; again by: RINGLOG_SEED={seed} cargo test --profile sim --features sim --test sim {name}"
+                            "seed {seed} failed; again by: RINGLOG_SEED={seed} cargo test --features sim --test sim {name}"
                         );
                         next.store(u64::MAX / 2, Ordering::Relaxed);
                         resume_unwind(panic);

@@ -11,21 +11,44 @@ const KERNEL_FLUSHES: &str = "what is written is left to the kernel to flush (`r
 const NO_RECOMPRESSION: &str = "batches keep the codec that the producer chose";
 
 pub const TOPICS: &[Setting] = &[
-    int("num.partitions", at_least(1), "1", "Partitions of a new topic that doesn't say."),
-    int("default.replication.factor", ANY, "1", "Replicas of a new topic that doesn't say.")
-        .only(&["1"], "A single node holds one replica of everything, so default.replication.factor can only be 1."),
-    bool("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it."),
+    int(
+        "num.partitions",
+        at_least(1),
+        "1",
+        "Partitions of a new topic that doesn't say.",
+    ),
+    int(
+        "default.replication.factor",
+        ANY,
+        "1",
+        "Replicas of a new topic that doesn't say.",
+    )
+    .only(
+        &["1"],
+        "A single node holds one replica of everything, so default.replication.factor can only be 1.",
+    ),
+    bool(
+        "auto.create.topics.enable",
+        "true",
+        "Whether asking for an unknown topic creates it.",
+    ),
     bool("delete.topic.enable", "true", "Whether topics can be deleted."),
-    int("min.insync.replicas", at_least(1), "1", "Replicas in sync that `acks=all` asks for.").dynamic()
+    int(
+        "min.insync.replicas",
+        at_least(1),
+        "1",
+        "Replicas in sync that `acks=all` asks for.",
+    )
+    .dynamic()
     .only(&["1"], ONE_REPLICA),
     kind(
         "ringlog.ack",
         Kind::OneOf(&["written", "durable"]),
         "written",
         "When a record counts as acknowledged: `written` is in the page cache of every in-sync replica that `acks` \
-         asks for, and survives a crash of the process.",
-    )
-    .only(&["written"], "acknowledging only flushed records is not there yet; only `written` is"),
+         asks for, and survives a crash of the process; `durable` is on stable storage there, and survives the loss of \
+         power.",
+    ),
 ];
 
 pub const LOGS: &[Setting] = &[

@@ -111,10 +111,10 @@ pub const TOPIC: &[Setting] = &[
         Kind::OneOf(&["written", "durable"]),
         "written",
         "When a record counts as acknowledged: `written` is in the page cache of every in-sync replica that `acks` \
-         asks for, and survives a crash of the process.",
+         asks for, and survives a crash of the process; `durable` is on stable storage there, and survives the loss of \
+         power.",
     )
-    .falls_back_to(&[same("ringlog.ack")])
-    .only(&["written"], "Acknowledging only flushed records is not there yet: ringlog.ack can only be written."),
+    .falls_back_to(&[same("ringlog.ack")]),
     int("segment.bytes", at_least(1_048_576), "1073741824", "Size at which the log starts a new segment file.")
         .falls_back_to(&[same("log.segment.bytes")]),
     int("segment.index.bytes", at_least(4), "10485760", "The largest index; a full one starts a new segment.")

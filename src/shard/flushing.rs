@@ -1,0 +1,135 @@
+//! Flushing partitions whose topics ask for it (`ringlog.ack = durable`), one flush of a partition at a time: whoever
+//! appends while it runs is served by the next one.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use crate::base::{Offset, TopicPartition};
+use crate::io;
+use crate::io::local::{Receiver, oneshot};
+use crate::partition::{Appended, Refusal};
+use crate::wire::ErrorCode;
+
+use super::Shard;
+
+/// Gets the outcome of an append once it counts.
+pub(super) type Settle = Box<dyn FnOnce(Result<(), Refusal>)>;
+
+/// Who waits for which partition to be durable up to where, in the order of the appends. Bounded by the
+/// requests that may be outstanding.
+#[derive(Default)]
+pub(super) struct Flushing {
+    lines: RefCell<BTreeMap<TopicPartition, VecDeque<(Offset, Settle)>>>,
+}
+
+/// What an append came to on the core that owns the partition.
+pub enum AppendedHere {
+    /// All that there is to say.
+    Settled(Result<Appended, Refusal>),
+    /// It counts when this says so.
+    Waiting(Appended, Receiver<Result<(), Refusal>>),
+}
+
+impl Shard {
+    /// Waits for an append that counts only once it is durable.
+    pub(super) fn wait_until_committed(
+        self: &Rc<Self>,
+        partition: TopicPartition,
+        after: Offset,
+    ) -> Receiver<Result<(), Refusal>> {
+        let (sender, receiver) = oneshot();
+        self.settle_when_committed(
+            partition,
+            after,
+            Box::new(move |outcome| {
+                let _ = sender.send(outcome);
+            }),
+        );
+        receiver
+    }
+
+    /// Calls `settle` when `partition` is committed up to `after`, or cannot be.
+    pub(super) fn settle_when_committed(
+        self: &Rc<Self>,
+        partition: TopicPartition,
+        after: Offset,
+        settle: Settle,
+    ) {
+        let mut lines = self.flushing.lines.borrow_mut();
+        let is_running = lines.contains_key(&partition);
+        lines.entry(partition).or_default().push_back((after, settle));
+        drop(lines);
+        if !is_running {
+            io::spawn(self.clone().flush(partition));
+        }
+    }
+
+    /// Flushes what a partition holds beyond what is committed, if anything: after a crash, before anyone reads it.
+    pub(super) fn flush_uncommitted(self: &Rc<Self>, partition: TopicPartition) {
+        let uncommitted = self
+            .owned
+            .borrow()
+            .get(partition)
+            .and_then(|partition| partition.uncommitted_end());
+        if let Some(end) = uncommitted {
+            self.settle_when_committed(partition, end, Box::new(|_| {}));
+        }
+    }
+
+    /// Flushes until nobody waits.
+    async fn flush(self: Rc<Self>, partition: TopicPartition) {
+        loop {
+            let outcome = self.flush_once(partition).await;
+            let committed = outcome.as_ref().map_or(Offset(i64::MAX), |committed| *committed);
+            let mut settled = Vec::new();
+            let is_done = {
+                let mut lines = self.flushing.lines.borrow_mut();
+                let Some(line) = lines.get_mut(&partition) else {
+                    return;
+                };
+                while let Some((_, settle)) = line.pop_front_if(|(after, _)| *after <= committed) {
+                    settled.push(settle);
+                }
+                let is_done = line.is_empty();
+                if is_done {
+                    lines.remove(&partition);
+                }
+                is_done
+            };
+            for settle in settled {
+                settle(outcome.as_ref().map(|_| ()).map_err(|code| Refusal::from(*code)));
+            }
+            if is_done {
+                return;
+            }
+        }
+    }
+
+    /// One flush; up to where the partition is committed then.
+    async fn flush_once(&self, partition: TopicPartition) -> Result<Offset, ErrorCode> {
+        let plan = match self.owned.borrow_mut().get_mut(partition) {
+            None => return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+            Some(replica) => replica.flush_plan(),
+        };
+        let outcome = match plan {
+            Ok(plan) => plan.run().await,
+            Err(error) => Err(error),
+        };
+        let mut owned = self.owned.borrow_mut();
+        let Some(replica) = owned.get_mut(partition) else {
+            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        };
+        match outcome {
+            Ok(upto) => {
+                replica.flushed(upto);
+                Ok(replica.committed())
+            }
+            Err(error) => {
+                tracing::error!("{partition}: a flush failed, nothing more is written to it: {error}");
+                replica.go_offline();
+                Err(ErrorCode::KAFKA_STORAGE_ERROR)
+            }
+        }
+    }
+}
