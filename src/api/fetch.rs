@@ -20,14 +20,11 @@ use crate::wire::messages::fetch_response::{
 };
 use crate::wire::{Array, ErrorCode, Records, Str};
 
-use super::{Reply, Request};
+use super::{Reply, Request, asked};
 
 /// Bytes of records in one answer, whatever the client allows: an answer is in memory as long as its reader takes to read
 /// it. A client that wants more asks again.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
-
-/// `isolation_level` of a reader that wants committed records only.
-const READ_COMMITTED: i8 = 1;
 
 struct Plan {
     bytes_min: usize,
@@ -81,7 +78,7 @@ fn plan(shard: &Shard, version: i16, body: &FetchRequest<'_>) -> Plan {
         .min(ANSWER_BYTES_MAX);
     let mut asked_before = BTreeSet::new();
     let topics = body.topics.iter().map(|topic| {
-        let known = resolve(shard, version, &topic.topic, topic.topic_id);
+        let known = asked::topic(shard, version, &topic.topic, topic.topic_id);
         let partitions = topic.partitions.iter().filter_map(|partition| {
             let target = match is_replica {
                 // The only replica is this leader: nobody follows it.
@@ -111,20 +108,9 @@ fn plan(shard: &Shard, version: i16, body: &FetchRequest<'_>) -> Plan {
         bytes_min: (body.min_bytes.max(0) as usize).min(bytes_max),
         bytes_max,
         wait: Duration::from_millis(body.max_wait_ms.max(0) as u64),
-        read_committed: body.isolation_level == READ_COMMITTED,
+        read_committed: body.isolation_level == asked::READ_COMMITTED,
         topics: topics.collect(),
     }
-}
-
-fn resolve(shard: &Shard, version: i16, name: &str, id: TopicId) -> Result<TopicId, ErrorCode> {
-    let image = shard.image();
-    if version >= 13 {
-        return image.topic(id).map(|_| id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID);
-    }
-    image
-        .topic_by_name(name)
-        .map(|topic| topic.id)
-        .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
 }
 
 fn wanted(partition: TopicPartition, asked: &FetchPartition) -> Wanted {

@@ -12,10 +12,7 @@ use crate::wire::messages::list_offsets_response::{
 };
 use crate::wire::{ErrorCode, Str};
 
-use super::{Reply, Request};
-
-/// `isolation_level` of a reader that wants committed records only.
-const READ_COMMITTED: i8 = 1;
+use super::{Reply, Request, asked};
 
 /// Before this version an answer has no room for the leader epoch.
 const FIRST_VERSION_WITH_EPOCH: i16 = 4;
@@ -55,7 +52,7 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
 }
 
 fn plan(shard: &Shard, version: i16, body: &ListOffsetsRequest<'_>) -> Vec<Topic> {
-    let read_committed = body.isolation_level == READ_COMMITTED;
+    let read_committed = body.isolation_level == asked::READ_COMMITTED;
     let twice = asked_twice(body);
     let topics = body.topics.iter().map(|topic| {
         let known = shard.image().topic_by_name(&topic.name).map(|topic| topic.id);

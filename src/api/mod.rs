@@ -5,6 +5,7 @@
 //! which they came: so what a function does before its first wait happens in request order, also among produce requests.
 
 mod api_versions;
+mod asked;
 mod create_topics;
 mod delete_topics;
 mod describe_cluster;

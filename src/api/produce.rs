@@ -18,7 +18,7 @@ use crate::wire::messages::produce_response::{
 };
 use crate::wire::{ErrorCode, Records, Str, frame};
 
-use super::{Reply, Request};
+use super::{Reply, Request, asked};
 
 /// Kafka writes no older batches since 4.0 (KIP-896); versions below this one cannot carry the current format.
 const FIRST_VERSION: i16 = 3;
@@ -103,7 +103,7 @@ fn plan(shard: &Shard, request: &mut Request) -> Result<Plan, Reply> {
         };
         for topic in body.topic_data.iter() {
             let first = plan.partitions.len();
-            let known = resolve(shard, request.version, &topic.name, topic.topic_id);
+            let known = asked::topic(shard, request.version, &topic.name, topic.topic_id);
             for partition in topic.partition_data.iter() {
                 let index = partition.index;
                 let target = known.and_then(|id| shard.existing_partition(id, PartitionIndex(index)));
@@ -129,17 +129,6 @@ fn plan(shard: &Shard, request: &mut Request) -> Result<Plan, Reply> {
         piece.records = records;
     }
     Ok(plan)
-}
-
-fn resolve(shard: &Shard, version: i16, name: &str, id: TopicId) -> Result<TopicId, ErrorCode> {
-    let image = shard.image();
-    if version >= 13 {
-        return image.topic(id).map(|_| id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID);
-    }
-    image
-        .topic_by_name(name)
-        .map(|topic| topic.id)
-        .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
 }
 
 /// Where `records` lie in `frame`, which they were decoded from; for none, where `after` ends.

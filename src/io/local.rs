@@ -17,6 +17,20 @@ pub(super) fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
     }
 }
 
+/// Puts the calling task behind those that are runnable now.
+pub(super) async fn stand_back() {
+    let mut is_back = false;
+    std::future::poll_fn(|cx| {
+        if is_back {
+            return Poll::Ready(());
+        }
+        is_back = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// A channel for one value between two tasks of a core.
 pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Rc::new(RefCell::new(Oneshot {

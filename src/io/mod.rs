@@ -14,8 +14,10 @@
 mod counters;
 mod errors;
 mod files;
+mod ids;
 pub mod local;
 mod options;
+mod tasks;
 mod waits;
 
 #[cfg(feature = "sim")]
@@ -35,12 +37,13 @@ use crate::base::CoreId;
 pub use counters::{CoreCounters, Counters};
 pub use errors::is_out_of_resources;
 pub use files::{DirEntry, OpenOptions};
+pub use ids::random_uuid;
 pub use options::{Elapsed, Options, Profile, Signal, StartError};
+pub use tasks::{Task, spawn};
 pub use waits::{sleep, sleep_until, timeout};
 use world::Sleep;
 pub use world::{
-    Running, Task, allowed_cpus, core, counters, fs, mesh, net, now, random_u64, random_uuid, signal, spawn,
-    start, wall_now, yield_now,
+    Running, allowed_cpus, core, counters, fs, mesh, net, now, random_u64, signal, start, wall_now, yield_now,
 };
 
 /// Runs `main(core)` on each core, and returns when all have. Blocks the calling thread, which is none of the cores.

@@ -301,21 +301,8 @@ fn a_broker_that_was_out_of_descriptors_goes_on_when_it_has_some_again() {
     }
     std::thread::sleep(std::time::Duration::from_millis(500));
     drop(held);
-    let mut created = ringlog(&[
-        "topic",
-        "create",
-        "later",
-        "--partitions",
-        "4",
-        "--bootstrap",
-        &bootstrap,
-    ]);
-    for _ in 0..20 {
-        if created.status.success() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        created = ringlog(&[
+    let create = || {
+        ringlog(&[
             "topic",
             "create",
             "later",
@@ -323,7 +310,15 @@ fn a_broker_that_was_out_of_descriptors_goes_on_when_it_has_some_again() {
             "4",
             "--bootstrap",
             &bootstrap,
-        ]);
+        ])
+    };
+    let mut created = create();
+    for _ in 0..20 {
+        if created.status.success() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        created = create();
     }
     assert!(created.status.success(), "{}", created.stderr);
     assert!(broker.stop().success(), "a clean stop");

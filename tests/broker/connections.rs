@@ -14,7 +14,7 @@ use ringlog::wire::messages::produce_request::ProduceRequest;
 use ringlog::wire::{ErrorCode, Records};
 
 use crate::harness::{Broker, PATIENCE};
-use crate::raw::{Connection, list_offsets_request, produce_request};
+use crate::raw::{Connection, expect_appended, list_offsets_request, produce_request};
 
 const TOPIC: &str = "waits";
 /// Enough that each of two cores owns some.
@@ -141,14 +141,7 @@ fn more_requests_than_the_other_core_takes_at_once_all_arrive() {
     for connection in &mut connections {
         for id in 1..=50 {
             let answer = connection.answer::<ProduceRequest>(PRODUCE, id);
-            for topic in answer.responses.iter() {
-                assert!(
-                    topic
-                        .partition_responses
-                        .iter()
-                        .all(|answer| answer.error_code == 0)
-                );
-            }
+            expect_appended(&answer);
         }
     }
     assert_eq!(end_offsets(&mut producer), vec![20 * 50; PARTITIONS as usize]);
@@ -228,14 +221,7 @@ fn readers_that_do_not_read_cost_little_memory() {
     for _ in 0..8 {
         let all: Vec<i32> = (0..PARTITIONS).collect();
         let answer = producer.call(PRODUCE, &produce_request(TOPIC, &all, &records));
-        for topic in answer.responses.iter() {
-            assert!(
-                topic
-                    .partition_responses
-                    .iter()
-                    .all(|answer| answer.error_code == 0)
-            );
-        }
+        expect_appended(&answer);
     }
     let before_kib = broker.resident_kib();
     let all: Vec<i32> = (0..PARTITIONS).collect();
@@ -277,14 +263,7 @@ fn a_frame_that_arrives_slowly_may_be_large() {
         }
         producer.write(bytes);
     }
-    let answer = producer.answer::<ProduceRequest>(PRODUCE, 2);
-    let topic = answer.responses.iter().next().expect("the topic's answer");
-    assert!(
-        topic
-            .partition_responses
-            .iter()
-            .all(|answer| answer.error_code == 0)
-    );
+    expect_appended(&producer.answer::<ProduceRequest>(PRODUCE, 2));
     let answer = producer.call(FETCH, &fetch(&[0], 0, 1));
     let topic = answer.responses.iter().next().expect("the topic's answer");
     let partition = topic.partitions.iter().next().expect("the partition's");
@@ -307,14 +286,7 @@ fn a_request_sees_what_those_before_it_on_its_connection_did() {
     let created = connection.answer::<CreateTopicsRequest>(7, 1);
     assert!(created.topics.iter().all(|topic| topic.error_code == 0));
     let produced = connection.answer::<ProduceRequest>(PRODUCE, 2);
-    for topic in produced.responses.iter() {
-        assert!(
-            topic
-                .partition_responses
-                .iter()
-                .all(|answer| answer.error_code == 0)
-        );
-    }
+    expect_appended(&produced);
     let fetched = connection.answer::<FetchRequest>(FETCH, 3);
     assert_eq!(bytes_of(&fetched), [(0, records.len())]);
 }

@@ -12,7 +12,7 @@ use ringlog::wire::messages::init_producer_id_request::InitProducerIdRequest;
 
 use crate::client::{connect, create_topic, end_offset, number, partition, read_all, send, values};
 use crate::harness::{Broker, Running, repetitions};
-use crate::raw::{Connection, list_offsets_request, produce_request};
+use crate::raw::{Connection, expect_appended, list_offsets_request, produce_request};
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_each_kill() {
@@ -156,14 +156,7 @@ async fn offsets_by_time_are_the_same_after_a_kill() {
         let mut batch = BatchBuilder::new(Codec::None);
         batch.add(Timestamp(at), None, Some(&[7; 5000]), &[]);
         let records = batch.build();
-        let answer = connection.call(12, &produce_request("times", &[0], &records));
-        let topic = answer.responses.iter().next().unwrap();
-        assert!(
-            topic
-                .partition_responses
-                .iter()
-                .all(|answer| answer.error_code == 0)
-        );
+        expect_appended(&connection.call(12, &produce_request("times", &[0], &records)));
     }
     let look_up = |connection: &mut Connection, at: i64| {
         let answer = connection.call(7, &list_offsets_request("times", at));

@@ -10,6 +10,7 @@ use ringlog::wire::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
 use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use ringlog::wire::messages::produce_response::ProduceResponse;
 use ringlog::wire::{Encode, Message, Records, Request, frame};
 
 use crate::harness::{Broker, PATIENCE};
@@ -153,6 +154,16 @@ pub fn produce_request<'a>(topic: &'a str, partitions: &[i32], records: &'a [u8]
         .into_iter()
         .collect(),
         ..Default::default()
+    }
+}
+
+/// Every partition of the request has its records.
+pub fn expect_appended(answer: &ProduceResponse<'_>) {
+    assert!(!answer.responses.is_empty());
+    for topic in answer.responses.iter() {
+        for partition in topic.partition_responses.iter() {
+            assert_eq!(partition.error_code, 0, "partition {}", partition.index);
+        }
     }
 }
 

@@ -116,16 +116,9 @@ impl Client {
             acks: -1,
             timeout_ms: 1_000,
             topic_data: [TopicProduceData {
-                name: if version < 13 {
-                    TOPIC.into()
-                } else {
-                    Str::default()
-                },
-                topic_id: if version < 13 {
-                    TopicId::default()
-                } else {
-                    self.topic_id
-                },
+                // Each version takes the one that it names topics by.
+                name: TOPIC.into(),
+                topic_id: self.topic_id,
                 partition_data: [PartitionProduceData {
                     index: 0,
                     records: Some(Records::Wire(&self.records)),
@@ -153,16 +146,9 @@ impl Client {
             max_bytes: 1 << 20,
             session_epoch: -1,
             topics: [FetchTopic {
-                topic: if version < 13 {
-                    TOPIC.into()
-                } else {
-                    Str::default()
-                },
-                topic_id: if version < 13 {
-                    TopicId::default()
-                } else {
-                    self.topic_id
-                },
+                // Each version takes the one that it names topics by.
+                topic: TOPIC.into(),
+                topic_id: self.topic_id,
                 partitions: [FetchPartition {
                     partition: 0,
                     fetch_offset: end - 1,

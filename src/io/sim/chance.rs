@@ -46,13 +46,3 @@ impl Chance {
 pub fn random_u64() -> u64 {
     world::with(|world| world.chance.u64())
 }
-
-/// A version-4 UUID.
-pub fn random_uuid() -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&random_u64().to_be_bytes());
-    bytes[8..].copy_from_slice(&random_u64().to_be_bytes());
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    bytes
-}

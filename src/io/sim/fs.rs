@@ -298,15 +298,7 @@ pub fn read_whole_now(path: impl AsRef<Path>, bytes_max: usize) -> io::Result<Ve
     Ok(bytes)
 }
 
-/// Makes the directory's entries durable.
-///
-/// # Errors
-/// EIO, by chance.
-pub async fn sync_dir(path: impl AsRef<Path>) -> io::Result<()> {
-    File::open(path, OpenOptions::read_only()).await?.sync_all().await
-}
-
-/// As [`sync_dir`], blocking the core.
+/// Makes the directory's entries durable: what was created, renamed or removed in it before.
 ///
 /// # Errors
 /// EIO, by chance.

@@ -29,11 +29,11 @@ mod timers;
 mod wire;
 mod world;
 
-pub use chance::{random_u64, random_uuid};
+pub use chance::random_u64;
 pub use faults::Faults;
 pub use process::{Running, allowed_cpus, core, counters, start};
 pub use seen::Seen;
 pub use simulation::{HostId, Simulation};
-pub use task::{Task, spawn, yield_now};
+pub use task::{spawn_detached, yield_now};
 pub use timers::Sleep;
 pub use world::{now, wall_now};

@@ -97,10 +97,6 @@ impl Process {
         }
     }
 
-    pub(super) fn has_crashed(&self) -> bool {
-        self.has_crashed.get()
-    }
-
     pub(super) fn has_ended(&self) -> bool {
         self.mains_running.get() == 0
     }
@@ -245,11 +241,6 @@ impl Running {
         if let Some(waker) = waker {
             waker.wake();
         }
-    }
-
-    /// Whether it ended by a crash.
-    pub fn has_crashed(&self) -> bool {
-        self.0.has_crashed()
     }
 }
 

@@ -1,49 +1,17 @@
 //! Tasks of one core.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::future::Future;
 
 use super::super::local;
 use super::world;
 
-/// Starts `future` as a task of this core; it is polled for the first time after the caller yields. Dropping the [`Task`]
-/// leaves it running.
-pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
-    let (sender, receiver) = local::oneshot();
+/// Starts `future` as a task of this core; it is polled for the first time after the caller yields.
+pub fn spawn_detached(future: impl Future<Output = ()> + 'static) {
     let (process, core) = world::place().core.expect("only code on a core starts tasks");
-    process.spawn(core, async move {
-        // Nobody may be interested in the result.
-        let _ = sender.send(future.await);
-    });
-    Task(receiver)
-}
-
-/// A handle to a task's result. Awaiting it gives the result; dropping it detaches the task.
-pub struct Task<T>(local::Receiver<T>);
-
-impl<T> Future for Task<T> {
-    type Output = T;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        match Pin::new(&mut self.0).poll(cx) {
-            Poll::Ready(Some(value)) => Poll::Ready(value),
-            // The task was dropped at the end of the run, and its awaiter is about to be.
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        }
-    }
+    process.spawn(core, future);
 }
 
 /// Lets other runnable tasks have a turn.
 pub async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if yielded {
-            return Poll::Ready(());
-        }
-        yielded = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+    local::stand_back().await;
 }

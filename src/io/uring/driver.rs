@@ -7,12 +7,11 @@
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 
 use io_uring::cqueue;
 
-use super::super::Profile;
+use super::super::{Profile, local};
 use super::clock;
 use super::core::Core;
 use super::ring::{REAP_BATCH, Woken, reap};
@@ -80,7 +79,7 @@ impl Driver<'_> {
         self.quiet_passes = if ran { 0 } else { self.quiet_passes + 1 };
         if may_sleep || self.quiet_passes >= QUIET_PASSES {
             self.quiet_passes = 0;
-            turn().await;
+            local::stand_back().await;
         }
         if may_sleep && self.is_quiet() {
             self.sleep();
@@ -138,7 +137,7 @@ impl Driver<'_> {
     /// Gives every runnable task a turn, then those that these woke, and so on.
     async fn run_tasks(&self) {
         for _ in 0..ROUNDS_MAX {
-            turn().await;
+            local::stand_back().await;
             if self.core.tasks.runnable() == 0 {
                 return;
             }
@@ -220,7 +219,7 @@ impl Driver<'_> {
             if self.core.tasks.alive() == 0 {
                 return;
             }
-            turn().await;
+            local::stand_back().await;
         }
         tracing::warn!(
             "core {}: {} tasks could not be ended",
@@ -252,17 +251,3 @@ impl Driver<'_> {
 
 /// How long a peer may take between putting a message and looking whether this core sleeps.
 const SENDER_GRACE: Duration = Duration::from_micros(100);
-
-/// Puts the driver behind every task that is runnable now.
-async fn turn() {
-    let mut yielded = false;
-    std::future::poll_fn(|cx| {
-        if yielded {
-            return Poll::Ready(());
-        }
-        yielded = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}

@@ -30,9 +30,9 @@ mod watchdog;
 
 pub use clock::{now, wall_now};
 pub use core::{core, counters};
-pub use random::{random_u64, random_uuid};
+pub use random::random_u64;
 pub use start::{Running, allowed_cpus, start};
-pub use task::{Task, spawn, yield_now};
+pub use task::{spawn_detached, yield_now};
 pub use timers::Sleep;
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ fn core_thread<F, Fut>(
         let rescue = glommio::spawn_local(rescue(core.clone()));
         let future = main(id);
         let shared = core.shared.clone();
-        task::spawn(async move {
+        task::spawn_detached(async move {
             future.await;
             end_main(&shared, id);
         });

@@ -82,19 +82,8 @@ impl Tasks {
     }
 }
 
-/// Starts `future` as a task of this core; it is polled for the first time after the caller yields. Dropping the [`Task`]
-/// leaves it running.
-pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
-    let (sender, receiver) = local::oneshot();
-    spawn_detached(async move {
-        // Nobody may be interested in the result.
-        let _ = sender.send(future.await);
-    });
-    Task(receiver)
-}
-
-/// As [`spawn`], for a future whose end nobody waits for.
-fn spawn_detached(future: impl Future<Output = ()> + 'static) {
+/// Starts `future` as a task of this core; it is polled for the first time after the caller yields.
+pub fn spawn_detached(future: impl Future<Output = ()> + 'static) {
     let tasks = core::with(|core| core.tasks.clone());
     let state = Rc::new(State {
         queued: Cell::new(true),
@@ -110,21 +99,6 @@ fn spawn_detached(future: impl Future<Output = ()> + 'static) {
     glommio::spawn_local_into(tracked, glommio::TaskQueueHandle::default())
         .expect("the default queue always exists")
         .detach();
-}
-
-/// A handle to a task's result. Awaiting it gives the result; dropping it detaches the task.
-pub struct Task<T>(local::Receiver<T>);
-
-impl<T> Future for Task<T> {
-    type Output = T;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        match Pin::new(&mut self.0).poll(cx) {
-            Poll::Ready(Some(value)) => Poll::Ready(value),
-            // The task was dropped at the end of the run, and its awaiter is about to be.
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        }
-    }
 }
 
 /// A future that keeps the count of runnable tasks.

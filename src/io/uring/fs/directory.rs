@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
-use super::file::{File, to_system};
-use crate::io::{DirEntry, OpenOptions};
+use super::file::to_system;
+use crate::io::DirEntry;
 
 /// Makes `path` and the directories above it that are missing.
 ///
@@ -16,7 +16,7 @@ pub fn create_dir_all_now(path: impl AsRef<Path>) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// Renames; an existing file at `to` is replaced in one step. Durable after [`sync_dir`] of the directories.
+/// Renames; an existing file at `to` is replaced in one step. Durable after [`sync_dir_now`] of the directories.
 ///
 /// # Errors
 /// The system's.
@@ -101,14 +101,6 @@ pub fn read_whole_now(path: impl AsRef<Path>, bytes_max: usize) -> io::Result<Ve
 }
 
 /// Makes the directory's entries durable: what was created, renamed or removed in it before.
-///
-/// # Errors
-/// The system's.
-pub async fn sync_dir(path: impl AsRef<Path>) -> io::Result<()> {
-    File::open(path, OpenOptions::read_only()).await?.sync_all().await
-}
-
-/// As [`sync_dir`], blocking the core.
 ///
 /// # Errors
 /// The system's.

@@ -105,7 +105,7 @@ fn directories_are_made_listed_in_order_and_removed() {
     remove_file_now(root.join("z")).unwrap();
     assert!(!exists_now(root.join("b")).unwrap());
     assert!(read_dir_now(&root).unwrap().is_empty());
-    on_one_core(move || async move { sync_dir(root).await.unwrap() });
+    sync_dir_now(root).unwrap();
 }
 
 #[test]

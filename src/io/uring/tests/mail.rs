@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::io::local;
+use crate::io::{local, spawn};
 
 /// Both cores send and receive at once, with more messages than fit, while tasks wake each other and yield.
 fn both_ways_under_load(profile: Profile) {

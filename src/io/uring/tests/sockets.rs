@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::net::{Listener, Stream};
 use super::*;
+use crate::io::spawn;
 
 fn any_port() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()

@@ -3,7 +3,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
-use crate::io::{Elapsed, local};
+use crate::io::{Elapsed, local, random_uuid, spawn};
 
 #[test]
 fn timers_end_in_the_order_of_their_deadlines() {
