@@ -17,6 +17,7 @@ mod files;
 mod ids;
 pub mod local;
 mod options;
+mod planted;
 mod tasks;
 mod waits;
 
@@ -39,11 +40,13 @@ pub use errors::is_out_of_resources;
 pub use files::{DirEntry, OpenOptions};
 pub use ids::random_uuid;
 pub use options::{Elapsed, Options, Profile, Signal, StartError};
+pub use planted::Planted;
 pub use tasks::{Task, spawn};
 pub use waits::{sleep, sleep_until, timeout};
 use world::Sleep;
 pub use world::{
-    Running, allowed_cpus, core, counters, fs, mesh, net, now, random_u64, signal, start, wall_now, yield_now,
+    Running, allowed_cpus, core, counters, fs, is_planted, mesh, net, now, random_u64, signal, start,
+    wall_now, yield_now,
 };
 
 /// Runs `main(core)` on each core, and returns when all have. Blocks the calling thread, which is none of the cores.

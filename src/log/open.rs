@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Offset, Timestamp};
-use crate::io::fs;
+use crate::io::{Planted, fs, is_planted};
 use crate::log::checkpoint::{self, Malformed};
 use crate::log::dir::Opened;
 use crate::log::epochs::Epochs;
@@ -187,6 +187,9 @@ impl Log {
         let epochs_known = self.load_epochs_now()?;
         self.load_producers_now(files, from, epochs_known, now)?;
         self.recover_now(from, now, recovery)?;
+        if opened == Opened::AfterCrash && is_planted(Planted::ProducerStateNotRebuilt) {
+            self.producers = ProducerStates::default();
+        }
         if self.segments.is_empty() {
             let segment = self.create_segment_now(self.end_offset, now);
             self.segments.push(at(&self.dir, segment)?);

@@ -18,6 +18,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::config::{RinglogAck, TimestampType, TopicConfig};
+use crate::io::{Planted, is_planted};
 use crate::log::header::BatchHeader;
 use crate::log::producers::Sequence;
 use crate::log::{self, FlushPlan, Log, LogOptions, ReadLimits, ReadPlan};
@@ -268,21 +269,30 @@ impl Partition {
         if range.offset < self.log.start_offset() || range.offset > self.log.end_offset() {
             return Err(ReadError::OffsetOutOfRange);
         }
-        if range.offset >= self.committed {
+        let shown = self.shown();
+        if range.offset >= shown {
             return Ok(Found::Here(Vec::new()));
         }
         let from_tail = self
             .tail
-            .read(range.offset, self.committed, range.bytes_max, range.at_least_one);
+            .read(range.offset, shown, range.bytes_max, range.at_least_one);
         if let Some(segments) = from_tail {
             return Ok(Found::Here(segments));
         }
         let limits = ReadLimits {
             bytes_max: range.bytes_max,
-            upper: self.committed,
+            upper: shown,
             at_least_one: range.at_least_one,
         };
         Ok(Found::OnDisk(self.log.read(range.offset, limits)?))
+    }
+
+    /// Where the log ends for readers.
+    fn shown(&self) -> Offset {
+        match is_planted(Planted::UnflushedShown) {
+            true => self.log.end_offset(),
+            false => self.committed,
+        }
     }
 
     /// Where the reader's log left ours, if it did (KIP-595).

@@ -6,6 +6,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::io::{Planted, is_planted};
+
 /// One parked fetch on the partitions it was registered with.
 pub struct Watch {
     wanted_bytes: Cell<u64>,
@@ -75,8 +77,12 @@ impl Watches {
 
     /// Tells every watch of an append of `bytes`.
     pub fn appended(&mut self, bytes: u64) {
+        let mut has_fired = false;
         self.all.retain(|watch| {
-            watch.appended(bytes);
+            if !(has_fired && is_planted(Planted::LostWakeUp)) {
+                watch.appended(bytes);
+            }
+            has_fired |= watch.is_over();
             !watch.is_over()
         });
     }

@@ -15,9 +15,9 @@ use std::task::{Context, Poll, Waker};
 use bytes::BytesMut;
 
 use crate::api::{self, Origin, Pending, Reply};
-use crate::io;
 use crate::io::local::Notify;
 use crate::io::net::{Stream, Writer};
+use crate::io::{self, Planted};
 use crate::shard::Shard;
 
 use super::frames::Frames;
@@ -175,6 +175,11 @@ impl Connection {
     /// The front request's reply, if it is done and one send can still take it.
     fn take_answered(&self, segments: usize) -> Option<Reply> {
         let mut queue = self.queue.borrow_mut();
+        if io::is_planted(Planted::ReplyOutOfOrder)
+            && let Some(done) = queue.iter().rposition(Slot::is_done)
+        {
+            queue.swap(0, done);
+        }
         if segments >= SEND_SEGMENTS_MAX || !queue.front().is_some_and(Slot::is_done) {
             return None;
         }

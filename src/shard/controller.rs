@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::base::{CoreId, TopicId};
 use crate::io::local::{Sender, oneshot};
-use crate::io::{random_uuid, spawn, wall_now};
+use crate::io::{Planted, is_planted, random_uuid, spawn, wall_now};
 use crate::metadata::controller::{
     self, CreateError, CreatedTopic, DeleteError, DeleteTarget, DeletedTopic, ProducerIdBlock, Records,
 };
@@ -175,7 +175,7 @@ impl Shard {
         let registration = self.node.registration(TopicId(random_uuid()));
         let register = controller::register_broker(&registration, self.image.borrow().next_offset());
         self.commit_to_image(controller, register).await?;
-        if self.node.opened == crate::log::Opened::AfterCrash {
+        if self.node.opened == crate::log::Opened::AfterCrash && !is_planted(Planted::EpochNotBumped) {
             let bumps = controller::bump_epochs_after_unclean_stop(&self.image.borrow(), self.node.id());
             self.commit_all_here(controller, bumps).await?;
         }

@@ -1,29 +1,29 @@
 //! Requests between the cores of a node, on credit.
 //!
-//! Each core may have [`CREDITS_PER_PEER`] requests outstanding with each peer. A mailbox holds
-//! [`MAILBOX_MESSAGES`], so requests and replies always find room: two cores cannot block each other, and a
-//! core that asks too much waits in line for its own credit. Watch notices come on top; at most one per
-//! watch that the peer registered. What finds a mailbox full waits in an outbox, in order.
+//! Each core may have so many requests outstanding with each peer that their messages take half of a mailbox at the most:
+//! requests and replies always find room, two cores cannot block each other, and a core that asks too much waits in line
+//! for its own credit. Watch notices come on top; at most one per watch that the peer registered. What finds a mailbox
+//! full waits in an outbox, in order.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::base::CoreId;
-use crate::io;
 use crate::io::local::{Sender, oneshot};
 use crate::io::mesh::Port;
+use crate::io::{self, Planted};
 
 use super::message::{Message, Reply, Request, WatchId};
 
-/// Requests one core may have outstanding with one peer. Enough to keep a peer busy for longer than a
-/// parked core takes to wake (about 50 µs), at some 0.3 µs a message.
-pub const CREDITS_PER_PEER: usize = 256;
-
-/// Messages one mailbox holds: every request and every reply of both directions, and as many notices.
+/// Messages one mailbox holds: the requests and the replies of both directions, and as many notices. A quarter of them
+/// keeps a peer busy for longer than a parked core takes to wake (about 50 µs), at some 0.3 µs a message.
 pub const MAILBOX_MESSAGES: usize = 1024;
 
-const _: () = assert!(MAILBOX_MESSAGES >= 2 * CREDITS_PER_PEER);
+/// Requests one core may have outstanding with one peer whose mailbox holds so many messages.
+fn credits_per_peer(mailbox_messages: usize) -> usize {
+    (mailbox_messages / 4).max(1)
+}
 
 /// This core's end of the mesh.
 pub struct Link {
@@ -36,24 +36,26 @@ pub struct Link {
 /// What the link keeps about one other core.
 struct Peer {
     credits: usize,
-    /// Who waits for a credit, first come first served.
-    waiting: VecDeque<Sender<Credit>>,
+    /// Requests that wait for a credit, first come first served. They lie here and not with who asked: a credit that
+    /// waited for its asker to run would be held by a connection that is busy with a reader who doesn't read.
+    waiting: VecDeque<Waiting>,
     /// Messages that found the mailbox full.
     outbox: VecDeque<Message>,
     sending: bool,
 }
 
-/// The right to have one request outstanding with a peer; comes back when dropped.
-struct Credit {
-    link: Rc<Link>,
-    peer: CoreId,
+/// A request that has no credit yet.
+struct Waiting {
+    request: Request,
+    reply: Sender<Reply>,
 }
 
 impl Link {
     /// The link of the core that `port` belongs to, on a node of `cores`.
     pub fn new(port: Port<Message>, cores: u16) -> Rc<Link> {
+        let credits = credits_per_peer(port.capacity());
         let peer = || Peer {
-            credits: CREDITS_PER_PEER,
+            credits,
             waiting: VecDeque::new(),
             outbox: VecDeque::new(),
             sending: false,
@@ -74,14 +76,18 @@ impl Link {
 
     /// Asks `peer` and waits for its reply. Requests of one task to one peer arrive in the order asked.
     pub async fn ask(self: &Rc<Self>, peer: CoreId, request: Request) -> Reply {
-        let credit = self.credit(peer).await;
-        let (sender, receiver) = oneshot();
-        let slot = self.slots.borrow_mut().insert(Outstanding {
-            reply: sender,
-            _credit: credit,
-        });
-        self.post(peer, Message::Request { slot, request });
-        receiver.await.expect("a slot is emptied only by its reply")
+        let (reply, receiver) = oneshot();
+        self.send_or_line_up(peer, Waiting { request, reply });
+        receiver.await.expect("every request is answered")
+    }
+
+    fn send_or_line_up(self: &Rc<Self>, peer: CoreId, asked: Waiting) {
+        let state = &mut self.peers.borrow_mut()[peer.index()];
+        if state.credits == 0 {
+            return state.waiting.push_back(asked);
+        }
+        state.credits -= 1;
+        self.send_request(peer, state, asked);
     }
 
     /// Answers a request of `peer`.
@@ -99,44 +105,43 @@ impl Link {
         self.port.recv().await
     }
 
-    /// Hands the reply to who asked; one that no longer listens is not an error.
-    pub fn deliver(&self, slot: u32, reply: Reply) {
-        let outstanding = self.slots.borrow_mut().take(slot);
-        // Dropped after the borrow ends: giving the credit back may wake the next in line.
-        let Outstanding {
-            reply: sender,
-            _credit,
-        } = outstanding;
-        let _ = sender.send(reply);
+    /// Hands the reply of `peer` to who asked, and its credit to who is next. One that no longer listens is not an error.
+    pub fn deliver(self: &Rc<Self>, peer: CoreId, slot: u32, reply: Reply) {
+        let asker = self.slots.borrow_mut().take(slot);
+        self.pass_credit_on(peer);
+        let _ = asker.send(reply);
     }
 
-    async fn credit(self: &Rc<Self>, peer: CoreId) -> Credit {
-        let receiver = {
-            let mut peers = self.peers.borrow_mut();
-            let state = &mut peers[peer.index()];
-            if state.credits > 0 && state.waiting.is_empty() {
-                state.credits -= 1;
-                return Credit {
-                    link: self.clone(),
-                    peer,
-                };
+    fn pass_credit_on(self: &Rc<Self>, peer: CoreId) {
+        let state = &mut self.peers.borrow_mut()[peer.index()];
+        while let Some(next) = state.waiting.pop_front() {
+            if !next.reply.is_closed() {
+                return self.send_request(peer, state, next);
             }
-            let (sender, receiver) = oneshot();
-            state.waiting.push_back(sender);
-            receiver
-        };
-        receiver.await.expect("who waits in line is served")
+        }
+        state.credits += 1;
+    }
+
+    fn send_request(self: &Rc<Self>, peer: CoreId, state: &mut Peer, asked: Waiting) {
+        let Waiting { request, reply } = asked;
+        let slot = self.slots.borrow_mut().insert(reply);
+        self.send(peer, state, Message::Request { slot, request });
+    }
+
+    fn post(self: &Rc<Self>, peer: CoreId, message: Message) {
+        self.send(peer, &mut self.peers.borrow_mut()[peer.index()], message);
     }
 
     /// Sends now, or leaves the message in the outbox when the mailbox is full.
-    fn post(self: &Rc<Self>, peer: CoreId, message: Message) {
-        let mut peers = self.peers.borrow_mut();
-        let state = &mut peers[peer.index()];
+    fn send(self: &Rc<Self>, peer: CoreId, state: &mut Peer, message: Message) {
         if state.sending {
             state.outbox.push_back(message);
             return;
         }
         if let Err(message) = self.port.try_send(peer, message) {
+            if io::is_planted(Planted::MessageDropped) {
+                return;
+            }
             state.outbox.push_back(message);
             state.sending = true;
             io::spawn(self.clone().empty_outbox(peer));
@@ -158,81 +163,54 @@ impl Link {
     }
 }
 
-impl Drop for Credit {
-    fn drop(&mut self) {
-        loop {
-            let next = {
-                let mut peers = self.link.peers.borrow_mut();
-                let state = &mut peers[self.peer.index()];
-                match state.waiting.pop_front() {
-                    Some(next) => next,
-                    None => {
-                        state.credits += 1;
-                        return;
-                    }
-                }
-            };
-            if next.is_closed() {
-                continue;
-            }
-            let _ = next.send(Credit {
-                link: self.link.clone(),
-                peer: self.peer,
-            });
-            return;
-        }
-    }
-}
-
-struct Outstanding {
-    reply: Sender<Reply>,
-    _credit: Credit,
-}
-
-/// Requests whose reply is outstanding; bounded by the credits.
+/// Who waits for which reply; bounded by the credits.
 #[derive(Default)]
 struct Slots {
-    used: Vec<Option<Outstanding>>,
+    used: Vec<Option<Sender<Reply>>>,
     free: Vec<u32>,
 }
 
 impl Slots {
-    fn insert(&mut self, outstanding: Outstanding) -> u32 {
+    fn insert(&mut self, reply: Sender<Reply>) -> u32 {
         if let Some(slot) = self.free.pop() {
-            self.used[slot as usize] = Some(outstanding);
+            self.used[slot as usize] = Some(reply);
             return slot;
         }
-        self.used.push(Some(outstanding));
+        self.used.push(Some(reply));
         u32::try_from(self.used.len() - 1).expect("credits bound the slots")
     }
 
-    fn take(&mut self, slot: u32) -> Outstanding {
-        let outstanding = self.used[slot as usize]
+    fn take(&mut self, slot: u32) -> Sender<Reply> {
+        let reply = self.used[slot as usize]
             .take()
             .expect("a reply comes once, for a used slot");
         self.free.push(slot);
-        outstanding
+        reply
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::{Future, poll_fn};
     use std::sync::{Arc, Mutex};
+    use std::task::Poll;
     use std::time::Duration;
 
     use super::*;
     use crate::io::{Options, mesh};
 
-    const ASKED: usize = 10 * CREDITS_PER_PEER;
+    const CREDITS: usize = MAILBOX_MESSAGES / 4;
+    const ASKED: usize = 10 * CREDITS;
+
+    async fn receive_replies(link: Rc<Link>) {
+        while let (peer, Message::Reply { slot, reply }) = link.receive().await {
+            link.deliver(peer, slot, reply);
+        }
+    }
 
     /// Asks far more than there are credits, all at once, of a peer that answers only when nothing more comes.
     async fn ask_much(link: Rc<Link>) {
-        let receiving = link.clone();
-        io::spawn(async move {
-            while let (_, Message::Reply { slot, reply }) = receiving.receive().await {
-                receiving.deliver(slot, reply);
-            }
-        });
+        io::spawn(receive_replies(link.clone()));
         let ask = |n| {
             let link = link.clone();
             io::spawn(async move { link.ask(CoreId(1), Request::Unwatch(WatchId(n as u64))).await })
@@ -242,9 +220,9 @@ mod tests {
             assert!(matches!(reply.await, Reply::Done));
         }
         let peers = link.peers.borrow();
-        assert_eq!(peers[1].credits, CREDITS_PER_PEER, "every credit came back");
+        assert_eq!(peers[1].credits, CREDITS, "every credit came back");
         assert!(peers[1].waiting.is_empty());
-        assert!(link.slots.borrow().used.len() <= CREDITS_PER_PEER);
+        assert!(link.slots.borrow().used.len() <= CREDITS);
     }
 
     /// Returns the most requests that were outstanding at once.
@@ -274,27 +252,67 @@ mod tests {
         most
     }
 
-    #[test]
-    fn a_core_that_asks_too_much_waits_for_its_credit() {
-        let ports = mesh::build::<Message>(2, MAILBOX_MESSAGES);
+    /// Runs `main` with the link of each of two cores.
+    fn on_two_cores<Fut: Future<Output = ()> + 'static>(
+        mailbox_messages: usize,
+        main: impl Fn(Rc<Link>) -> Fut + Clone + Send + 'static,
+    ) {
+        let ports = mesh::build::<Message>(2, mailbox_messages);
         let ports: Vec<_> = ports.into_iter().map(Some).collect();
         let ports = Arc::new(Mutex::new(ports));
+        let run = move |core: CoreId| {
+            let port = ports.lock().unwrap()[core.index()].take().unwrap();
+            let main = main.clone();
+            async move { main(Link::new(port, 2)).await }
+        };
+        io::run(Options::unpinned(2), run).unwrap();
+    }
+
+    #[test]
+    fn a_core_that_asks_too_much_waits_for_its_credit() {
         let most = Arc::new(Mutex::new(0));
         let seen = most.clone();
-        io::run(Options::unpinned(2), move |core| {
-            let port = ports.lock().unwrap()[core.index()].take().unwrap();
+        on_two_cores(MAILBOX_MESSAGES, move |link| {
             let seen = seen.clone();
             async move {
-                let link = Link::new(port, 2);
-                if core == CoreId(0) {
+                if io::core() == CoreId(0) {
                     ask_much(link).await;
                 } else {
                     let most = answer_late(link).await;
                     *seen.lock().unwrap() = most;
                 }
             }
-        })
-        .unwrap();
-        assert_eq!(*most.lock().unwrap(), CREDITS_PER_PEER);
+        });
+        assert_eq!(*most.lock().unwrap(), CREDITS);
+    }
+
+    #[test]
+    fn an_asker_that_is_not_run_holds_nobody_up() {
+        // Room for one request at a time.
+        on_two_cores(4, |link| async move {
+            if io::core() == CoreId(1) {
+                for _ in 0..3 {
+                    let (peer, Message::Request { slot, .. }) = link.receive().await else {
+                        panic!("only requests come this way")
+                    };
+                    link.reply(peer, slot, Reply::Done);
+                }
+                return;
+            }
+            io::spawn(receive_replies(link.clone()));
+            let ask = |n| Box::pin(link.ask(CoreId(1), Request::Unwatch(WatchId(n))));
+            let mut asked = [ask(0), ask(1), ask(2)];
+            for asker in &mut asked {
+                let is_pending = poll_fn(|cx| Poll::Ready(asker.as_mut().poll(cx).is_pending()));
+                assert!(is_pending.await);
+            }
+            let [first, held_up, last] = asked;
+            let replies = io::timeout(Duration::from_secs(10), async { (first.await, last.await) });
+            assert!(
+                replies.await.is_ok(),
+                "the third waits for the second, which nobody runs"
+            );
+            assert!(matches!(held_up.await, Reply::Done));
+        });
     }
 }

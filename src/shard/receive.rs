@@ -21,7 +21,7 @@ impl Shard {
         loop {
             let (from, message) = self.link.receive().await;
             match message {
-                Message::Reply { slot, reply } => self.link.deliver(slot, reply),
+                Message::Reply { slot, reply } => self.link.deliver(from, slot, reply),
                 Message::Fired(watch) => self.watch_fired(watch),
                 Message::Request {
                     slot,

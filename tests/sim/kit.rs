@@ -108,10 +108,15 @@ impl Drop for Setup {
 
 /// A client's way to the broker; tries for as long as it takes.
 pub async fn connect(bootstrap: HostPort) -> Cluster {
+    connect_with(bootstrap, Duration::from_secs(5)).await
+}
+
+/// As [`connect`], for one that waits so long for an answer.
+pub async fn connect_with(bootstrap: HostPort, request_timeout: Duration) -> Cluster {
     loop {
         let options = ConnectOptions {
             connect_timeout: Duration::from_secs(2),
-            request_timeout: Duration::from_secs(5),
+            request_timeout,
             ..ConnectOptions::default()
         };
         match Cluster::connect(bootstrap.clone(), options).await {

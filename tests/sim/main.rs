@@ -9,8 +9,11 @@
     reason = "these tests stand outside the broker, and run seeds on threads"
 )]
 
+mod clients;
 mod kit;
 mod model;
+mod planted;
 mod produce_fetch;
+mod run;
 mod scenarios;
 mod seeds;

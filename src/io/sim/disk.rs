@@ -67,6 +67,11 @@ impl Disk {
         }
     }
 
+    /// Bytes in files.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.used_bytes
+    }
+
     // --- names ---
 
     pub(super) fn find(&self, path: &Path) -> io::Result<Inode> {

@@ -28,10 +28,14 @@ pub struct Faults {
     pub slow_disk: f64,
     /// Of one read, write or flush: EIO.
     pub disk_error: f64,
+    /// Of one read: it comes in two parts, and what is written meanwhile is in the second.
+    pub short_read: f64,
     /// Of one write: a part is written, and no more.
     pub short_write: f64,
     /// What a host can store.
     pub disk_bytes_max: u64,
+    /// Messages that a mailbox between two cores holds, if fewer than it was made for.
+    pub mailbox_messages_max: usize,
 }
 
 impl Faults {
@@ -49,18 +53,22 @@ impl Faults {
             disk_nanos: 50_000..2_000_000,
             slow_disk: 0.0,
             disk_error: 0.0,
+            short_read: 0.0,
             short_write: 0.0,
             disk_bytes_max: u64::MAX,
+            mailbox_messages_max: usize::MAX,
         }
     }
 
-    /// A bad network and a slow disk, none of which excuses a lost record.
+    /// A bad network, a slow disk and small mailboxes, none of which excuses a lost record.
     pub fn rough() -> Faults {
         Faults {
             loss: 0.005,
             reset: 0.001,
             tiny_piece: 0.1,
             slow_disk: 0.01,
+            short_read: 0.05,
+            mailbox_messages_max: 4,
             ..Faults::none()
         }
     }

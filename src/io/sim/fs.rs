@@ -78,8 +78,27 @@ impl File {
     pub async fn read_at(&self, offset: u64, len: usize) -> io::Result<BytesMut> {
         wait_for_disk().await;
         self.may_fail()?;
-        let disk = self.host.disk.borrow();
-        Ok(BytesMut::from(disk.read(self.inode, offset, len)?))
+        let first = self.first_part(len);
+        let mut bytes = BytesMut::from(self.host.disk.borrow().read(self.inode, offset, first)?);
+        if first < len && bytes.len() == first {
+            wait_for_disk().await;
+            self.may_fail()?;
+            let disk = self.host.disk.borrow();
+            bytes.extend_from_slice(disk.read(self.inode, offset + first as u64, len - first)?);
+        }
+        Ok(bytes)
+    }
+
+    /// How much of a read of `len` bytes comes at first: the system may stop anywhere.
+    fn first_part(&self, len: usize) -> usize {
+        world::with(|world| {
+            let probability = world.faults.borrow().short_read;
+            if len < 2 || !world.chance.happens(probability) {
+                return len;
+            }
+            world.seen.borrow_mut().short_reads += 1;
+            1 + world.chance.index(len - 1)
+        })
     }
 
     /// Reads into `buf` from `offset` on; fewer bytes only where the file ends.

@@ -38,6 +38,7 @@ struct Queue<M> {
 /// The ports of a mesh over `cores` cores; index = `CoreId`. Each queue holds `capacity` messages.
 pub fn build<M: Send + 'static>(cores: usize, capacity: usize) -> Vec<Port<M>> {
     assert!(capacity > 0, "a queue without room carries nothing");
+    let capacity = world::with(|world| capacity.min(world.faults.borrow().mailbox_messages_max));
     let queue = || Queue {
         messages: VecDeque::new(),
         waiting: VecDeque::new(),
@@ -63,6 +64,11 @@ pub fn build<M: Send + 'static>(cores: usize, capacity: usize) -> Vec<Port<M>> {
 impl<M: Send + 'static> Port<M> {
     fn mesh(&self) -> MutexGuard<'_, Mesh<M>> {
         self.mesh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Messages that one mailbox holds.
+    pub fn capacity(&self) -> usize {
+        self.mesh().capacity
     }
 
     /// Puts `message` into `to`'s mailbox, or gives it back when the mailbox is full or others wait for room in it.

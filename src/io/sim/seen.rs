@@ -34,6 +34,8 @@ pub struct Seen {
     pub disk_errors: u64,
     /// Writes for which there was no room.
     pub disk_full: u64,
+    /// Reads that came in two parts.
+    pub short_reads: u64,
     /// Writes of which a part was taken.
     pub short_writes: u64,
     /// Bytes that were flushed.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::Options;
+use super::super::{Options, Planted};
 use super::disk::Disk;
 use super::faults::Faults;
 use super::net;
@@ -111,6 +111,16 @@ impl Simulation {
     /// Changes what may fail from now on.
     pub fn set_faults(&self, faults: Faults) {
         *self.world.faults.borrow_mut() = faults;
+    }
+
+    /// Plants `bug` in every program, from now on.
+    pub fn plant(&self, bug: Planted) {
+        self.world.planted.set(Some(bug));
+    }
+
+    /// Bytes that `host` has stored.
+    pub fn stored_bytes(&self, host: HostId) -> u64 {
+        self.host(host).disk.borrow().used_bytes()
     }
 
     /// Kills every program of `host` as SIGKILL does: what was written stays, connections end.

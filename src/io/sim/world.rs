@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
+use super::super::Planted;
 use super::chance::Chance;
 use super::disk::Disk;
 use super::faults::Faults;
@@ -24,6 +25,7 @@ const FIRST_WALL_MILLIS: i64 = 1_735_689_600_000;
 pub(super) struct World {
     pub(super) chance: Chance,
     pub(super) faults: RefCell<Faults>,
+    pub(super) planted: Cell<Option<Planted>>,
     pub(super) seen: RefCell<Seen>,
     pub(super) hosts: RefCell<Vec<Rc<Host>>>,
     now: Cell<u64>,
@@ -106,6 +108,7 @@ impl World {
         let world = Rc::new(World {
             chance: Chance::new(seed),
             faults: RefCell::new(faults),
+            planted: Cell::new(None),
             seen: RefCell::default(),
             hosts: RefCell::default(),
             now: Cell::new(FIRST_NANOS),
@@ -313,4 +316,14 @@ pub fn now() -> Instant {
 /// The wall clock, in milliseconds since the Unix epoch.
 pub fn wall_now() -> Timestamp {
     Timestamp(FIRST_WALL_MILLIS + ((now().0 - FIRST_NANOS) / 1_000_000) as i64)
+}
+
+/// Whether the test planted this bug.
+pub fn is_planted(bug: Planted) -> bool {
+    WORLD.with(|world| {
+        world
+            .borrow()
+            .as_ref()
+            .is_some_and(|world| world.planted.get() == Some(bug))
+    })
 }

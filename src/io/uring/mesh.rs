@@ -24,6 +24,7 @@ use crate::base::CoreId;
 ///
 /// May be moved to its core's thread, and stays there from its first use on. Several tasks may send; one task receives.
 pub struct Port<M: Send + 'static> {
+    capacity: usize,
     state: RefCell<State<M>>,
 }
 
@@ -73,12 +74,18 @@ pub fn build<M: Send + 'static>(cores: usize, capacity: usize) -> Vec<Port<M>> {
         }
     }
     let packed = |parts| Port {
+        capacity,
         state: RefCell::new(State::Packed(Some(Box::new(parts)))),
     };
     parts.into_iter().map(packed).collect()
 }
 
 impl<M: Send + 'static> Port<M> {
+    /// Messages that one mailbox holds.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Puts `message` into `to`'s mailbox, or gives it back when the mailbox is full or others wait for room in it.
     #[inline]
     pub fn try_send(&self, to: CoreId, message: M) -> Result<(), M> {

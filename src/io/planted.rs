@@ -1,0 +1,36 @@
+//! Bugs that the simulated world can plant, so that its models prove that they would find them.
+
+/// One wrong step in the broker. On the machine none is ever planted, and the questions for them vanish when it is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    /// A durable append is acknowledged before it is flushed.
+    AckBeforeWrite,
+    /// Sequence numbers are forgotten by a recovery.
+    ProducerStateNotRebuilt,
+    /// A look-up in an index gives the entry behind the right one.
+    IndexOffByOne,
+    /// Of several parked fetches an append wakes the first only.
+    LostWakeUp,
+    /// An answer is sent before that of an earlier request.
+    ReplyOutOfOrder,
+    /// Leaders keep their epoch through an unclean stop.
+    EpochNotBumped,
+    /// What finds a mailbox full is dropped.
+    MessageDropped,
+    /// Consumers see what a crash can take back.
+    UnflushedShown,
+}
+
+impl Planted {
+    /// All of them.
+    pub const ALL: [Planted; 8] = [
+        Planted::AckBeforeWrite,
+        Planted::ProducerStateNotRebuilt,
+        Planted::IndexOffByOne,
+        Planted::LostWakeUp,
+        Planted::ReplyOutOfOrder,
+        Planted::EpochNotBumped,
+        Planted::MessageDropped,
+        Planted::UnflushedShown,
+    ];
+}

@@ -1,0 +1,70 @@
+//! Planted bugs: the models find each of them, and so would find their like.
+
+use std::thread;
+
+use ringlog::io::Planted;
+
+use crate::run::{Plan, Promise};
+
+/// Seeds in which a planted bug must show.
+const SEEDS_MAX: u64 = 1_000;
+const RECORDS: u32 = 300;
+
+#[test]
+fn an_acknowledgement_before_the_write_is_found() {
+    find(Planted::AckBeforeWrite, Promise::Durable);
+}
+
+#[test]
+fn producer_states_that_are_not_rebuilt_are_found() {
+    find(Planted::ProducerStateNotRebuilt, Promise::Written);
+}
+
+#[test]
+fn an_index_that_is_off_by_one_is_found() {
+    find(Planted::IndexOffByOne, Promise::Written);
+}
+
+#[test]
+fn a_lost_wake_up_is_found() {
+    find(Planted::LostWakeUp, Promise::Written);
+}
+
+#[test]
+fn a_reply_out_of_order_is_found() {
+    find(Planted::ReplyOutOfOrder, Promise::Written);
+}
+
+#[test]
+fn a_leader_epoch_that_is_not_bumped_is_found() {
+    find(Planted::EpochNotBumped, Promise::Written);
+}
+
+#[test]
+fn a_message_that_is_dropped_is_found() {
+    find(Planted::MessageDropped, Promise::Written);
+}
+
+#[test]
+fn unflushed_records_that_are_shown_are_found() {
+    find(Planted::UnflushedShown, Promise::Durable);
+}
+
+fn find(bug: Planted, promise: Promise) {
+    let plan = Plan {
+        promise,
+        records: RECORDS,
+        planted: Some(bug),
+    };
+    for seed in 0..SEEDS_MAX {
+        // A thread of its own: what a broken broker leaves behind ends with it.
+        let outcome = thread::spawn(move || plan.run(seed).trace).join();
+        if let Err(panic) = outcome {
+            let said = panic.downcast_ref::<String>().cloned();
+            let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
+            println!("{bug:?}: found by seed {seed}: {}", said.unwrap_or_default());
+            return;
+        }
+    }
+    panic!("{bug:?} stays hidden in {SEEDS_MAX} seeds");
+}
