@@ -30,7 +30,15 @@ impl Setup {
                 .with_env_filter(EnvFilter::from_default_env())
                 .try_init();
         }
-        let sim = Rc::new(Simulation::new(seed, faults));
+        Setup::on(Rc::new(Simulation::new(seed, faults)), settings)
+    }
+
+    /// Another machine with a broker of its own in the same world.
+    pub fn beside(&self, settings: &[&str]) -> Setup {
+        Setup::on(self.sim.clone(), settings)
+    }
+
+    fn on(sim: Rc<Simulation>, settings: &[&str]) -> Setup {
         let host = sim.add_host(2);
         let mut all = vec![
             format!("listeners=PLAINTEXT://{}:{PORT}", sim.address(host)),

@@ -12,6 +12,7 @@
 mod clients;
 mod kit;
 mod model;
+mod nodes;
 mod planted;
 mod produce_fetch;
 mod run;

@@ -144,6 +144,7 @@ impl Run {
     fn work_until(&mut self, enough: usize) {
         let (sim, model) = (self.setup.sim.clone(), self.model.clone());
         let limit = sim.now() + PATIENCE;
+        let at_first = model.acknowledged_count();
         while model.acknowledged_count() < enough {
             assert!(
                 sim.now() < limit,
@@ -156,7 +157,8 @@ impl Run {
             self.setup.expect_running();
             match sim.chance(0..24) {
                 0 => self.be_cut_off(),
-                1 => self.be_full(),
+                // A broker that has not recovered yet needs room, and says so and ends.
+                1 if model.acknowledged_count() > at_first => self.be_full(),
                 _ => {}
             }
         }
