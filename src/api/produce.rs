@@ -12,6 +12,7 @@ use crate::base::{PartitionIndex, TopicId, TopicPartition};
 use crate::partition::{Appended, Refusal};
 use crate::shard::{AppendedHere, Shard, join_all};
 use crate::wire::batch::BatchView;
+use crate::wire::compression::Codec;
 use crate::wire::messages::produce_request::ProduceRequest;
 use crate::wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
@@ -22,6 +23,9 @@ use super::{Reply, Request, asked};
 
 /// Kafka writes no older batches since 4.0 (KIP-896); versions below this one cannot carry the current format.
 const FIRST_VERSION: i16 = 3;
+
+/// Who speaks an older version doesn't know zstd, so neither may what it writes be in it (KIP-110).
+const FIRST_ZSTD_VERSION: i16 = 7;
 
 /// What is left of the request once its frame has been split up.
 struct Plan {
@@ -127,8 +131,15 @@ fn plan(shard: &Shard, request: &mut Request) -> Result<Plan, Reply> {
     let records = frame::carve(std::mem::take(&mut request.frame), &ranges);
     for (piece, records) in plan.partitions.iter_mut().zip(records) {
         piece.records = records;
+        if request.version < FIRST_ZSTD_VERSION && is_zstd(&piece.records) {
+            piece.target = piece.target.and(Err(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE));
+        }
     }
     Ok(plan)
+}
+
+fn is_zstd(records: &[u8]) -> bool {
+    BatchView::first(records).is_ok_and(|batch| batch.codec() == Ok(Codec::Zstd))
 }
 
 /// Where `records` lie in `frame`, which they were decoded from; for none, where `after` ends.

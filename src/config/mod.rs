@@ -30,6 +30,6 @@ pub use table::{
     topic_setting,
 };
 pub use topic::{
-    CleanupPolicy, RinglogAck, TimestampType, TopicConfig, TopicConfigError, topic_setting_names,
-    validate_topic_config, validate_topic_configs,
+    CleanupPolicy, RinglogAck, RinglogValidate, TimestampType, TopicConfig, TopicConfigError,
+    topic_setting_names, validate_topic_config, validate_topic_configs,
 };

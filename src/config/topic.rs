@@ -33,6 +33,15 @@ pub enum RinglogAck {
     Durable,
 }
 
+/// How far a producer's batch is looked into before it is appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RinglogValidate {
+    /// Every record, also of compressed batches.
+    Full,
+    /// Of a compressed batch only the header.
+    Header,
+}
+
 /// The effective settings of one topic, typed. Times in milliseconds, −1 for "no limit" where Kafka has it so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicConfig {
@@ -62,6 +71,8 @@ pub struct TopicConfig {
     pub min_insync_replicas: i32,
     /// `ringlog.ack`.
     pub ringlog_ack: RinglogAck,
+    /// `ringlog.validate`.
+    pub ringlog_validate: RinglogValidate,
 }
 
 /// A topic setting that CreateTopics must refuse with INVALID_CONFIG. The text is Kafka's.
@@ -148,6 +159,10 @@ impl TopicConfig {
             ringlog_ack: match values.text("ringlog.ack").as_str() {
                 "durable" => RinglogAck::Durable,
                 _ => RinglogAck::Written,
+            },
+            ringlog_validate: match values.text("ringlog.validate").as_str() {
+                "header" => RinglogValidate::Header,
+                _ => RinglogValidate::Full,
             },
         }
     }
@@ -238,6 +253,7 @@ mod tests {
             timestamp_after_max_ms: 3_600_000,
             min_insync_replicas: 1,
             ringlog_ack: RinglogAck::Written,
+            ringlog_validate: RinglogValidate::Full,
         };
         assert_eq!(effective("", &[]), expected);
     }

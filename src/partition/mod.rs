@@ -17,12 +17,12 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 
 use crate::base::{LeaderEpoch, Offset, Timestamp};
-use crate::config::{RinglogAck, TimestampType, TopicConfig};
+use crate::config::{RinglogAck, RinglogValidate, TimestampType, TopicConfig};
 use crate::io::{Planted, is_planted};
 use crate::log::header::BatchHeader;
 use crate::log::producers::Sequence;
 use crate::log::{self, FlushPlan, Log, LogOptions, ReadLimits, ReadPlan};
-use crate::wire::batch::{self, Checked};
+use crate::wire::batch::{self, Checked, Depth};
 
 pub use refusal::{AppendError, ReadError, Refusal};
 pub use tail::Tail;
@@ -123,7 +123,7 @@ impl Partition {
         if self.is_offline {
             return Err(AppendError::Offline);
         }
-        let view = batch::validate(&records)?;
+        let view = batch::validate(&records, self.depth())?;
         let size_bytes = records.len();
         if size_bytes > self.config.max_message_bytes {
             return Err(AppendError::TooLarge {
@@ -164,6 +164,13 @@ impl Partition {
             tail_bytes: size_bytes,
             after: self.not_yet(end),
         })
+    }
+
+    fn depth(&self) -> Depth {
+        match self.config.ringlog_validate {
+            RinglogValidate::Full => Depth::Records,
+            RinglogValidate::Header => Depth::Header,
+        }
     }
 
     /// `end`, unless the log is committed so far.

@@ -73,7 +73,11 @@ fn range(offset: i64) -> ReadRange {
 
 /// A batch of these records, a key and a time each.
 fn batch_of(records: &[(Option<&str>, i64)]) -> BytesMut {
-    let mut batch = BatchBuilder::new(Codec::None);
+    batch_in(Codec::None, records)
+}
+
+fn batch_in(codec: Codec, records: &[(Option<&str>, i64)]) -> BytesMut {
+    let mut batch = BatchBuilder::new(codec);
     for (key, at) in records {
         batch.add(Timestamp(*at), key.map(str::as_bytes), Some(b"tick"), &[]);
     }
@@ -112,7 +116,12 @@ fn the_append_time_takes_the_producers_place() {
     let appended = fixture.append(batch_of(&[(None, 5)])).unwrap();
     assert_eq!(appended.append_time, NOW);
     let bytes = fixture.read(0).unwrap();
-    assert_eq!(batch::validate(&bytes).unwrap().max_timestamp(), NOW);
+    assert_eq!(
+        batch::validate(&bytes, batch::Depth::Records)
+            .unwrap()
+            .max_timestamp(),
+        NOW
+    );
 }
 
 #[test]
@@ -153,6 +162,46 @@ fn refusals_name_kafkas_codes_and_leave_the_log_as_it_was() {
         assert_eq!(refusal.code, code, "{refusal:?}");
         assert_eq!(fixture.partition.marks().high_watermark, Offset(0), "{code:?}");
     }
+}
+
+#[test]
+fn records_of_compressed_batches_are_held_to_the_topics_rules() {
+    let compacted = ("cleanup.policy", "compact");
+    let ahead = ("message.timestamp.after.max.ms", "1000");
+    let late: &[(Option<&str>, i64)] = &[(Some("k"), NOW.0), (Some("k"), NOW.0 + 1001), (Some("k"), NOW.0)];
+    let keyless: &[(Option<&str>, i64)] = &[(Some("k"), NOW.0), (None, NOW.0)];
+    for (config, records, code) in [
+        (compacted, keyless, ErrorCode::INVALID_RECORD),
+        (ahead, late, ErrorCode::INVALID_TIMESTAMP),
+    ] {
+        for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+            let refusal = Fixture::with(&[config])
+                .append(batch_in(codec, records))
+                .unwrap_err();
+            assert_eq!(refusal.code, code, "{codec}: {refusal:?}");
+        }
+    }
+    let trusting = &[compacted, ("ringlog.validate", "header")];
+    assert!(
+        Fixture::with(trusting)
+            .append(batch_in(Codec::Lz4, keyless))
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_compressed_batch_gets_the_latest_time_of_its_records() {
+    let mut fixture = Fixture::new();
+    let mut batch = batch_in(Codec::Zstd, &[(None, NOW.0), (None, NOW.0 - 5)]);
+    let at = crate::wire::batch::layout::MAX_TIMESTAMP;
+    batch[at..at + 8].copy_from_slice(&[0; 8]);
+    let crc = crate::base::crc32c(&batch[crate::wire::batch::layout::ATTRIBUTES..]).to_be_bytes();
+    batch[crate::wire::batch::layout::CRC..][..4].copy_from_slice(&crc);
+    fixture.append(batch).unwrap();
+    let bytes = fixture.read(0).unwrap();
+    let view = BatchView::first(&bytes).unwrap();
+    assert_eq!(view.max_timestamp(), NOW);
+    assert!(view.crc_is_valid());
 }
 
 #[test]

@@ -49,6 +49,15 @@ pub const TOPICS: &[Setting] = &[
          asks for, and survives a crash of the process; `durable` is on stable storage there, and survives the loss of \
          power.",
     ),
+    kind(
+        "ringlog.validate",
+        Kind::OneOf(&["full", "header"]),
+        "full",
+        "How far a produced batch is looked into: `full` walks every record, which for a compressed batch means to \
+         decompress it; `header` takes compressed batches at their header's word, which saves that time. It risks that \
+         a faulty producer stores what no consumer can read, records without keys on a compacted topic, or times \
+         outside the topic's range.",
+    ),
 ];
 
 pub const LOGS: &[Setting] = &[

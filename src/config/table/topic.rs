@@ -115,6 +115,16 @@ pub const TOPIC: &[Setting] = &[
          power.",
     )
     .falls_back_to(&[same("ringlog.ack")]),
+    kind(
+        "ringlog.validate",
+        Kind::OneOf(&["full", "header"]),
+        "full",
+        "How far a produced batch is looked into: `full` walks every record, which for a compressed batch means to \
+         decompress it; `header` takes compressed batches at their header's word, which saves that time. It risks that \
+         a faulty producer stores what no consumer can read, records without keys on a compacted topic, or times \
+         outside the topic's range.",
+    )
+    .falls_back_to(&[same("ringlog.validate")]),
     int("segment.bytes", at_least(1_048_576), "1073741824", "Size at which the log starts a new segment file.")
         .falls_back_to(&[same("log.segment.bytes")]),
     int("segment.index.bytes", at_least(4), "10485760", "The largest index; a full one starts a new segment.")

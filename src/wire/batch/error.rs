@@ -68,8 +68,12 @@ impl BatchError {
             | BatchError::UnknownMagic { .. }
             | BatchError::TooSmall { .. }
             | BatchError::Crc { .. } => ErrorCode::CORRUPT_MESSAGE,
+            // Kafka has no such limit; its clients answer this code with smaller batches.
+            BatchError::Compression(CompressionError::TooLarge { .. }) => ErrorCode::MESSAGE_TOO_LARGE,
             // Kafka lets these escape as unexpected exceptions.
-            BatchError::UnknownCodec { .. } | BatchError::Compression(_) => ErrorCode::UNKNOWN_SERVER_ERROR,
+            BatchError::UnknownCodec { .. } | BatchError::Compression(CompressionError::Corrupt { .. }) => {
+                ErrorCode::UNKNOWN_SERVER_ERROR
+            }
             BatchError::Empty
             | BatchError::Incomplete { .. }
             | BatchError::UnsupportedMagic { .. }

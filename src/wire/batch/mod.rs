@@ -8,6 +8,7 @@ mod edit;
 mod error;
 mod record;
 mod validate;
+mod walk;
 
 use std::borrow::Cow;
 
@@ -18,7 +19,8 @@ pub use build::{BatchBuilder, ControlType};
 pub use edit::{set_base_offset, set_create_time, set_leader_epoch, set_log_append_time};
 pub use error::{BatchError, RecordFault};
 pub use record::{Headers, Record, RecordIter};
-pub use validate::{Checked, validate};
+pub use validate::{Checked, Depth, validate};
+pub use walk::DECOMPRESSED_BYTES_MAX;
 
 /// Where the fields of a batch lie, in bytes from its start; all are big-endian.
 pub mod layout {

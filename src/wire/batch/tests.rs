@@ -49,7 +49,7 @@ fn batches_of_kafkas_producer_are_read_whatever_their_codec() {
     let ours = kafkas_records(Codec::None).build();
     for codec in CODECS {
         let bytes = fixture(&format!("batch {codec}"));
-        let batch = validate(&bytes).expect("valid");
+        let batch = validate(&bytes, Depth::Records).expect("valid");
         assert_eq!(batch.codec(), Ok(codec));
         assert_eq!(
             (batch.producer_id(), batch.producer_epoch()),
@@ -68,7 +68,7 @@ fn batches_of_kafkas_producer_are_read_whatever_their_codec() {
 fn what_we_compress_reads_back() {
     for codec in CODECS {
         let bytes = kafkas_records(codec).build();
-        let batch = validate(&bytes).expect("valid");
+        let batch = validate(&bytes, Depth::Records).expect("valid");
         let payload = batch.payload(PAYLOAD_BYTES_MAX).expect("decompresses");
         let records: Vec<Record<'_>> = batch
             .records(&payload)
@@ -119,7 +119,10 @@ fn a_transactions_end_is_kafkas() {
         BatchView::first(&kafkas).expect("a batch").leader_epoch(),
     );
     assert_eq!(batch, kafkas);
-    assert_eq!(validate(&batch).expect_err("not a client's"), BatchError::Control);
+    assert_eq!(
+        validate(&batch, Depth::Records).expect_err("not a client's"),
+        BatchError::Control
+    );
     let view = BatchView::first(&batch).expect("a batch");
     let record = view
         .records(view.raw_records())
@@ -228,7 +231,7 @@ fn wrong_batches_are_refused_with_kafkas_codes() {
         ),
     ];
     for (error, code, bytes) in cases {
-        assert_eq!(validate(&bytes).expect_err("refused"), error);
+        assert_eq!(validate(&bytes, Depth::Records).expect_err("refused"), error);
         assert_eq!(error.code(), code, "{error}");
     }
 }
@@ -239,7 +242,7 @@ fn a_flipped_bit_is_found_by_the_checksum() {
     for at in layout::CRC..good.len() {
         let mut bad = good.to_vec();
         bad[at] ^= 0x10;
-        let error = validate(&bad).expect_err("damaged");
+        let error = validate(&bad, Depth::Records).expect_err("damaged");
         assert!(matches!(error, BatchError::Crc { .. }), "byte {at}: {error}");
         assert_eq!(error.code(), ErrorCode::CORRUPT_MESSAGE);
     }
@@ -251,8 +254,8 @@ fn malformed_records_are_refused() {
     // size 8 (zigzag 16), attributes, timestamp 0, offset 0, key of 1, 'k', value of 1, 'v', no headers
     assert_eq!(one_record()[at..], [16, 0, 0, 0, 2, b'k', 2, b'v', 0][..]);
     let cases: [(usize, u8, RecordFault); 7] = [
-        (at, 14, RecordFault::HeaderCount),
-        (at, 18, RecordFault::Structure),
+        (at, 14, RecordFault::Structure),
+        (at, 18, RecordFault::Size),
         (at, 1, RecordFault::Structure),
         (at + 3, 2, RecordFault::OffsetDelta { offset_delta: 1 }),
         (at + 4, 20, RecordFault::Structure),
@@ -260,7 +263,7 @@ fn malformed_records_are_refused() {
         (at + 8, 1, RecordFault::HeaderCount),
     ];
     for (at, byte, fault) in cases {
-        let error = validate(&changed(one_record(), at, [byte])).expect_err("malformed");
+        let error = validate(&changed(one_record(), at, [byte]), Depth::Records).expect_err("malformed");
         assert_eq!(
             error,
             BatchError::Record { index: 0, fault },
@@ -273,22 +276,163 @@ fn malformed_records_are_refused() {
     let longer = changed(longer, layout::LENGTH, length.to_be_bytes());
     let fault = RecordFault::TrailingBytes { left: 2 };
     assert_eq!(
-        validate(&longer).expect_err("more"),
+        validate(&longer, Depth::Records).expect_err("more"),
         BatchError::Record { index: 0, fault }
     );
 }
 
+/// `batch`, which is not compressed, with its records compressed by `codec` after `change` was made to them.
+fn compressed(batch: BytesMut, codec: Codec, change: impl FnOnce(&mut Vec<u8>)) -> BytesMut {
+    let mut records = batch[layout::RECORDS..].to_vec();
+    change(&mut records);
+    with_records(batch, codec, &crate::wire::compression::compress(codec, &records))
+}
+
+/// `batch` with these compressed bytes for its records.
+fn with_records(mut batch: BytesMut, codec: Codec, compressed: &[u8]) -> BytesMut {
+    batch.truncate(layout::RECORDS);
+    batch.extend_from_slice(compressed);
+    let length = (batch.len() - layout::LENGTH_OVERHEAD) as i32;
+    edit::put(&mut batch, layout::LENGTH, length.to_be_bytes());
+    changed(batch, layout::ATTRIBUTES, i16::from(codec.id()).to_be_bytes())
+}
+
 #[test]
-fn keyless_records_and_times_are_told() {
-    let bytes = kafkas_records(Codec::None).build();
-    let batch = validate(&bytes).expect("valid");
-    assert_eq!(batch.first_keyless(), Some(1));
-    assert_eq!(
-        batch.timestamps(),
-        Some((Timestamp(1_699_999_999_999), Timestamp(1_700_000_000_005)))
-    );
+fn compressed_records_are_held_to_the_same_rules() {
+    for codec in CODECS {
+        let refused = |change: &dyn Fn(&mut Vec<u8>)| {
+            let batch = compressed(one_record(), codec, |records| change(records));
+            assert!(
+                validate(&batch, Depth::Header).is_ok() || codec == Codec::None,
+                "{codec}"
+            );
+            match validate(&batch, Depth::Records).expect_err("refused") {
+                BatchError::Record { index: 0, fault } => fault,
+                error => panic!("{codec}: {error}"),
+            }
+        };
+        let offset_delta = RecordFault::OffsetDelta { offset_delta: 1 };
+        assert_eq!(refused(&|records| records[3] = 2), offset_delta, "{codec}");
+        assert_eq!(
+            refused(&|records| records.truncate(8)),
+            RecordFault::Structure,
+            "{codec}"
+        );
+        assert_eq!(refused(&|records| records[0] = 18), RecordFault::Size, "{codec}");
+        let two_more = RecordFault::TrailingBytes { left: 2 };
+        assert_eq!(refused(&|records| records.extend([0, 0])), two_more, "{codec}");
+    }
+}
+
+#[test]
+fn a_compressed_batch_with_fewer_records_than_it_claims_is_refused() {
+    for codec in CODECS {
+        let batch = compressed(one_record(), codec, |_| {});
+        let batch = changed(batch, layout::RECORDS_COUNT, 2i32.to_be_bytes());
+        let batch = changed(batch, layout::LAST_OFFSET_DELTA, 1i32.to_be_bytes());
+        let missing = BatchError::Record {
+            index: 1,
+            fault: RecordFault::Structure,
+        };
+        assert_eq!(
+            validate(&batch, Depth::Records).expect_err("lies"),
+            missing,
+            "{codec}"
+        );
+        assert_eq!(missing.code(), ErrorCode::INVALID_RECORD);
+    }
+}
+
+#[test]
+fn compressed_data_that_cannot_be_read_is_kafkas_unexpected_exception() {
+    for codec in CODECS.into_iter().skip(1) {
+        let good = crate::wire::compression::compress(codec, &one_record()[layout::RECORDS..]);
+        for bad in [&good[..good.len() - 6], &b"not compressed at all"[..], &[]] {
+            let batch = with_records(one_record(), codec, bad);
+            let error = validate(&batch, Depth::Records).expect_err("unreadable");
+            // Nothing at all is zstd, of no records.
+            let code = match (codec, bad.len()) {
+                (Codec::Zstd, 0) => ErrorCode::INVALID_RECORD,
+                _ => ErrorCode::UNKNOWN_SERVER_ERROR,
+            };
+            assert_eq!(error.code(), code, "{codec}, {} bytes: {error}", bad.len());
+            assert!(validate(&batch, Depth::Header).is_ok(), "{codec}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_decompresses_to_more_than_a_request_could_carry_is_too_large() {
+    let value = vec![0; DECOMPRESSED_BYTES_MAX];
+    let mut builder = BatchBuilder::new(Codec::None);
+    builder.add(Timestamp(5), Some(b"k"), Some(&value), &[]);
+    let bomb = builder.build_mut();
+    for codec in [Codec::Gzip, Codec::Lz4, Codec::Zstd] {
+        let batch = compressed(bomb.clone(), codec, |_| {});
+        let error = validate(&batch, Depth::Records).expect_err("a bomb");
+        assert_eq!(error.code(), ErrorCode::MESSAGE_TOO_LARGE, "{codec}: {error}");
+    }
+}
+
+#[test]
+fn records_are_walked_across_the_pieces_that_they_decompress_to() {
+    let noise: Vec<u8> = (0u32..300_000)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    for codec in CODECS {
+        let mut builder = BatchBuilder::new(codec);
+        for (index, len) in (0..).zip([5usize, 70_000, 65_521, 0, 33_000, 131_072, 9]) {
+            builder.add(
+                Timestamp(100 - index),
+                None,
+                Some(&noise[..len]),
+                &[("h", Some(&noise[..len / 2]))],
+            );
+        }
+        let bytes = builder.build();
+        let batch = validate(&bytes, Depth::Records).expect("valid");
+        assert_eq!(
+            batch.timestamps(),
+            Some((Timestamp(94), Timestamp(100))),
+            "{codec}"
+        );
+        assert_eq!(batch.first_keyless(), Some(0), "{codec}");
+    }
+}
+
+#[test]
+fn keyless_records_and_times_are_told_whatever_the_codec() {
+    for codec in CODECS {
+        let bytes = kafkas_records(codec).build();
+        let bytes = changed(
+            BytesMut::from(&bytes[..]),
+            layout::MAX_TIMESTAMP,
+            77i64.to_be_bytes(),
+        );
+        let batch = validate(&bytes, Depth::Records).expect("valid");
+        assert_eq!(batch.first_keyless(), Some(1), "{codec}");
+        assert_eq!(
+            batch.timestamps(),
+            Some((Timestamp(1_699_999_999_999), Timestamp(1_700_000_000_005))),
+            "{codec}"
+        );
+        assert_eq!(batch.latest_timestamp(), Timestamp(1_700_000_000_005), "{codec}");
+        if codec != Codec::None {
+            let batch = validate(&bytes, Depth::Header).expect("valid");
+            assert_eq!(batch.first_keyless(), None, "{codec}");
+            assert_eq!(batch.latest_timestamp(), Timestamp(77), "{codec}");
+        }
+    }
+}
+
+#[test]
+fn records_with_keys_are_not_called_keyless() {
     let bytes = one_record();
-    assert!(!validate(&bytes).expect("valid").has_keyless_record());
+    assert!(
+        !validate(&bytes, Depth::Records)
+            .expect("valid")
+            .has_keyless_record()
+    );
 }
 
 #[test]
@@ -310,7 +454,7 @@ fn place_and_epoch_are_written_beside_the_checksum() {
 fn append_time_becomes_every_records_time() {
     let mut bytes = kafkas_records(Codec::None).build_mut();
     set_log_append_time(&mut bytes, Timestamp(42));
-    let batch = validate(&bytes).expect("the checksum is mended");
+    let batch = validate(&bytes, Depth::Records).expect("the checksum is mended");
     assert_eq!(batch.timestamp_type(), TimestampType::LogAppendTime);
     assert!(
         batch
@@ -326,7 +470,12 @@ fn sequences_wrap_to_zero() {
     let mut builder = BatchBuilder::new(Codec::None).producer(ProducerId(1), ProducerEpoch(0), i32::MAX);
     builder.add(Timestamp(0), None, None, &[]);
     builder.add(Timestamp(0), None, None, &[]);
-    assert_eq!(validate(&builder.build()).expect("valid").last_sequence(), 0);
+    assert_eq!(
+        validate(&builder.build(), Depth::Records)
+            .expect("valid")
+            .last_sequence(),
+        0
+    );
 }
 
 #[test]
@@ -364,7 +513,7 @@ proptest! {
             edit::put(&mut bytes, layout::BASE_SEQUENCE, [0; 4]);
             edit::put(&mut bytes, layout::RECORDS_COUNT, records_count.to_be_bytes());
             edit::set_crc(&mut bytes);
-            let reached = validate(&bytes).err().is_none_or(|e| matches!(e, BatchError::Record { .. }));
+            let reached = validate(&bytes, Depth::Records).err().is_none_or(|e| matches!(e, BatchError::Record { .. }));
             prop_assert!(reached);
         }
         for batch in batches(&bytes).flatten() {
@@ -387,7 +536,7 @@ proptest! {
             builder.add(Timestamp(*time), key, value, &[(name, value), (name, key)]);
         }
         let bytes = builder.build();
-        let batch = validate(&bytes).expect("valid");
+        let batch = validate(&bytes, Depth::Records).expect("valid");
         for (record, (time, key, value, name)) in batch.records(batch.raw_records()).zip(&records) {
             let record = record.expect("well-formed");
             let (key, value) = (key.as_ref().map(|k| &k[..]), value.as_ref().map(|v| &v[..]));

@@ -6,8 +6,18 @@
 
 use std::ops::Deref;
 
+use super::walk::Walk;
 use super::{BatchError, BatchView, RecordFault, size_bytes_at};
 use crate::base::Timestamp;
+
+/// How far a batch is looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Every record is walked, compressed or not.
+    Records,
+    /// A compressed batch is taken at its header's word: its records may be other than they claim.
+    Header,
+}
 
 /// A producer's batch that may be appended, and what was learnt of its records on the way.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +26,7 @@ pub struct Checked<'a> {
     summary: Summary,
 }
 
-/// Of a compressed batch's records only what its header says is known.
+/// What the records say; of a compressed batch that is taken at its header's word, what that says.
 #[derive(Clone, Copy, Debug, Default)]
 struct Summary {
     timestamps: Option<(Timestamp, Timestamp)>,
@@ -56,7 +66,11 @@ impl Checked<'_> {
 }
 
 /// Checks the produce data of one partition: exactly one batch, whole, of format 2, and consistent.
-pub fn validate(bytes: &[u8]) -> Result<Checked<'_>, BatchError> {
+///
+/// # Errors
+/// What is wrong with it; also records that decompress to more than
+/// [`DECOMPRESSED_BYTES_MAX`](super::DECOMPRESSED_BYTES_MAX).
+pub fn validate(bytes: &[u8], depth: Depth) -> Result<Checked<'_>, BatchError> {
     if bytes.is_empty() {
         return Err(BatchError::Empty);
     }
@@ -75,10 +89,9 @@ pub fn validate(bytes: &[u8]) -> Result<Checked<'_>, BatchError> {
     }
     view.codec()?;
     validate_header(&view)?;
-    let summary = if view.is_compressed() {
-        Summary::of_header(&view)
-    } else {
-        Summary::of_records(&view)?
+    let summary = match depth {
+        Depth::Header if view.is_compressed() => Summary::of_header(&view),
+        _ => Summary::of_records(&view)?,
     };
     Ok(Checked { view, summary })
 }
@@ -136,8 +149,9 @@ impl Summary {
             latest: Some(Timestamp::NONE),
             ..Summary::default()
         };
-        for (index, record) in (0..).zip(view.records(view.raw_records())) {
-            let record = record?;
+        let mut walk = Walk::new(view)?;
+        for index in 0..view.records_count() {
+            let record = walk.record(index)?;
             if record.offset_delta != index {
                 let fault = RecordFault::OffsetDelta {
                     offset_delta: record.offset_delta,
@@ -149,10 +163,11 @@ impl Summary {
                 let so_far = summary.timestamps.unwrap_or((record.timestamp, record.timestamp));
                 summary.timestamps = Some(widened(so_far, record.timestamp));
             }
-            if record.key.is_none() {
+            if !record.has_key {
                 summary.first_keyless = summary.first_keyless.or(Some(index));
             }
         }
+        walk.end(view.last_offset_delta())?;
         Ok(summary)
     }
 }

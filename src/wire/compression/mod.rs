@@ -1,11 +1,16 @@
 //! The codecs of record batches, in the framing that Kafka's clients write and read.
 
-use std::fmt;
-use std::io::{self, Read, Write};
+mod lz4;
+mod snappy;
+mod stream;
 
-use flate2::read::MultiGzDecoder;
+use std::fmt;
+use std::io::{self, Write};
+
 use flate2::write::GzEncoder;
-use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+
+pub use stream::{Stream, ZSTD_WINDOW_LOG_MAX};
 
 /// How the records of a batch are compressed (Kafka's `CompressionType`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +70,13 @@ impl fmt::Display for Codec {
 impl fmt::Display for CompressionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            CompressionError::Corrupt { codec: Codec::Zstd } => {
+                let window_bytes_max = 1 << ZSTD_WINDOW_LOG_MAX;
+                write!(
+                    f,
+                    "zstd data is damaged, or needs a window of more than {window_bytes_max} bytes"
+                )
+            }
             CompressionError::Corrupt { codec } => write!(f, "{codec} data is damaged"),
             CompressionError::TooLarge {
                 codec,
@@ -81,37 +93,15 @@ impl std::error::Error for CompressionError {}
 /// What `bytes` decompress to.
 ///
 /// # Errors
-/// Damaged data, or more than `size_bytes_max` bytes; no more than that is ever held.
+/// As [`Stream`]'s; no more than `size_bytes_max` bytes are ever held.
 pub fn decompress(codec: Codec, bytes: &[u8], size_bytes_max: usize) -> Result<Vec<u8>, CompressionError> {
-    match codec {
-        Codec::None if bytes.len() > size_bytes_max => Err(CompressionError::TooLarge {
-            codec,
-            size_bytes_max,
-        }),
-        Codec::None => Ok(bytes.to_vec()),
-        Codec::Gzip => read_all(codec, MultiGzDecoder::new(bytes), size_bytes_max),
-        Codec::Snappy => xerial::decompress(bytes, size_bytes_max),
-        Codec::Lz4 => read_all(codec, FrameDecoder::new(bytes), size_bytes_max),
-        Codec::Zstd => match zstd::stream::read::Decoder::with_buffer(bytes) {
-            Ok(decoder) => read_all(codec, decoder, size_bytes_max),
-            Err(_) => Err(CompressionError::Corrupt { codec }),
-        },
-    }
-}
-
-fn read_all(codec: Codec, reader: impl Read, size_bytes_max: usize) -> Result<Vec<u8>, CompressionError> {
+    let mut stream = Stream::open(codec, bytes, size_bytes_max)?;
     let mut out = Vec::new();
-    let one_too_many = u64::try_from(size_bytes_max)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
-    match reader.take(one_too_many).read_to_end(&mut out) {
-        Ok(_) if out.len() > size_bytes_max => Err(CompressionError::TooLarge {
-            codec,
-            size_bytes_max,
-        }),
-        Ok(_) => Ok(out),
-        Err(_) => Err(CompressionError::Corrupt { codec }),
+    while stream.fill()? {
+        out.extend_from_slice(stream.piece());
+        stream.consume(stream.piece().len());
     }
+    Ok(out)
 }
 
 /// `bytes` compressed, at the level that Kafka's producer uses by default.
@@ -119,8 +109,8 @@ pub fn compress(codec: Codec, bytes: &[u8]) -> Vec<u8> {
     let compressed = match codec {
         Codec::None => Ok(bytes.to_vec()),
         Codec::Gzip => gzip(bytes),
-        Codec::Snappy => Ok(xerial::compress(bytes)),
-        Codec::Lz4 => lz4(bytes),
+        Codec::Snappy => Ok(snappy::compress(bytes)),
+        Codec::Lz4 => lz4_frame(bytes),
         Codec::Zstd => zstd::stream::encode_all(bytes, zstd::DEFAULT_COMPRESSION_LEVEL),
     };
     compressed.expect("writing to memory does not fail")
@@ -133,84 +123,13 @@ fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// Kafka's reader refuses blocks that depend on each other.
-fn lz4(bytes: &[u8]) -> io::Result<Vec<u8>> {
+fn lz4_frame(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let frame = FrameInfo::new()
         .block_size(BlockSize::Max64KB)
         .block_mode(BlockMode::Independent);
     let mut encoder = FrameEncoder::with_frame_info(frame, Vec::new());
     encoder.write_all(bytes)?;
     Ok(encoder.finish()?)
-}
-
-/// The framing of snappy-java: a header, then blocks behind their sizes.
-mod xerial {
-    use super::{Codec, CompressionError};
-
-    const MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
-    /// The version and the oldest version that can read it.
-    const VERSIONS: [u8; 8] = [0, 0, 0, 1, 0, 0, 0, 1];
-    /// What snappy-java compresses at a time.
-    const BLOCK_BYTES: usize = 32 * 1024;
-
-    /// A copy of 64 bytes takes three, so no block grows by more.
-    const GROWTH_MAX: usize = 22;
-
-    const CORRUPT: CompressionError = CompressionError::Corrupt { codec: Codec::Snappy };
-
-    pub fn compress(bytes: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(MAGIC.len() + VERSIONS.len() + bytes.len() / 2);
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&VERSIONS);
-        let mut encoder = snap::raw::Encoder::new();
-        for block in bytes.chunks(BLOCK_BYTES) {
-            let compressed = encoder.compress_vec(block).expect("a block of 32 KiB compresses");
-            out.extend_from_slice(&(compressed.len() as u32).to_be_bytes());
-            out.extend_from_slice(&compressed);
-        }
-        out
-    }
-
-    /// Also takes a bare snappy block, which some clients send.
-    pub fn decompress(bytes: &[u8], size_bytes_max: usize) -> Result<Vec<u8>, CompressionError> {
-        let mut out = Vec::new();
-        let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
-            append(bytes, size_bytes_max, &mut out)?;
-            return Ok(out);
-        };
-        rest = rest.get(VERSIONS.len()..).ok_or(CORRUPT)?;
-        while !rest.is_empty() {
-            // Streams may have been joined, so a header may stand where a block's size would.
-            if let Some(joined) = rest.strip_prefix(MAGIC) {
-                rest = joined.get(VERSIONS.len()..).ok_or(CORRUPT)?;
-                continue;
-            }
-            let (size, behind) = rest.split_first_chunk().ok_or(CORRUPT)?;
-            let size = u32::from_be_bytes(*size) as usize;
-            let (block, behind) = behind.split_at_checked(size).ok_or(CORRUPT)?;
-            append(block, size_bytes_max, &mut out)?;
-            rest = behind;
-        }
-        Ok(out)
-    }
-
-    fn append(block: &[u8], size_bytes_max: usize, out: &mut Vec<u8>) -> Result<(), CompressionError> {
-        let size = snap::raw::decompress_len(block).map_err(|_| CORRUPT)?;
-        if size > block.len().saturating_mul(GROWTH_MAX) {
-            return Err(CORRUPT);
-        }
-        if size > size_bytes_max - out.len() {
-            return Err(CompressionError::TooLarge {
-                codec: Codec::Snappy,
-                size_bytes_max,
-            });
-        }
-        let start = out.len();
-        out.resize(start + size, 0);
-        let written = snap::raw::Decoder::new()
-            .decompress(block, &mut out[start..])
-            .map_err(|_| CORRUPT)?;
-        if written == size { Ok(()) } else { Err(CORRUPT) }
-    }
 }
 
 #[cfg(test)]
@@ -266,6 +185,93 @@ mod tests {
             decompress(Codec::Snappy, &lie, usize::MAX),
             Err(CompressionError::Corrupt { codec: Codec::Snappy })
         );
+    }
+
+    /// Bytes that don't compress.
+    fn noise(len: usize) -> Vec<u8> {
+        let mut source = crate::wire::sample::Source(1);
+        (0..len).map(|_| source.u64() as u8).collect()
+    }
+
+    #[test]
+    fn lz4_frames_of_every_block_size_and_with_every_checksum_are_read() {
+        let bytes = noise(9_000_000);
+        for size in [
+            BlockSize::Max64KB,
+            BlockSize::Max256KB,
+            BlockSize::Max1MB,
+            BlockSize::Max4MB,
+        ] {
+            let frame = FrameInfo::new()
+                .block_size(size)
+                .block_mode(BlockMode::Independent)
+                .block_checksums(true)
+                .content_checksum(true)
+                .content_size(Some(bytes.len() as u64));
+            let mut encoder = FrameEncoder::with_frame_info(frame, Vec::new());
+            encoder.write_all(&bytes).expect("compresses");
+            let mut compressed = encoder.finish().expect("compresses");
+            assert!(decompress(Codec::Lz4, &compressed, bytes.len()) == Ok(bytes.clone()));
+            compressed[1_000] ^= 1;
+            let damaged = Err(CompressionError::Corrupt { codec: Codec::Lz4 });
+            assert!(decompress(Codec::Lz4, &compressed, bytes.len()) == damaged);
+        }
+    }
+
+    #[test]
+    fn lz4_blocks_that_need_each_other_are_refused_as_kafka_does() {
+        let frame = FrameInfo::new().block_mode(BlockMode::Linked);
+        let mut encoder = FrameEncoder::with_frame_info(frame, Vec::new());
+        encoder.write_all(b"hello").expect("compresses");
+        let linked = encoder.finish().expect("compresses");
+        let refused = Err(CompressionError::Corrupt { codec: Codec::Lz4 });
+        assert_eq!(decompress(Codec::Lz4, &linked, 100), refused);
+    }
+
+    #[test]
+    fn an_lz4_block_gets_room_for_what_it_could_hold_and_no_more() {
+        let few = compress(Codec::Lz4, b"hello");
+        // A header that announces blocks of 4 MiB.
+        let mut claims = few.clone();
+        claims[5] = 0x70;
+        claims[6] = (twox_hash::XxHash32::oneshot(0, &claims[4..6]) >> 8) as u8;
+        let mut out = Vec::new();
+        let size = lz4::Blocks::open(&claims).and_then(|mut blocks| blocks.read(&mut out));
+        assert_eq!(size, Ok(Some(5)));
+        assert!(out.len() < 2_000);
+    }
+
+    #[test]
+    fn a_zstd_window_beyond_the_limit_is_refused() {
+        let bytes = noise(100_000);
+        for (log, is_read) in [(ZSTD_WINDOW_LOG_MAX, true), (ZSTD_WINDOW_LOG_MAX + 1, false)] {
+            let mut encoder = zstd::stream::Encoder::new(Vec::new(), 3).expect("an encoder");
+            encoder.window_log(log).expect("a window");
+            encoder.write_all(&bytes).expect("compresses");
+            let compressed = encoder.finish().expect("compresses");
+            assert_eq!(
+                decompress(Codec::Zstd, &compressed, 1 << 20).is_ok(),
+                is_read,
+                "2^{log}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_decoder_forgets_what_it_was_in_the_middle_of() {
+        let bytes = noise(200_000);
+        for codec in CODECS {
+            let compressed = compress(codec, &bytes);
+            let _ = decompress(codec, &compressed[..100_000], bytes.len());
+            let mut other = Stream::open(codec, &compressed, bytes.len()).expect("opens");
+            assert_eq!(other.fill(), Ok(true));
+            // One within the other: each has a scratch of its own.
+            assert_eq!(
+                decompress(codec, &compressed, bytes.len()).as_ref(),
+                Ok(&bytes),
+                "{codec}"
+            );
+        }
     }
 
     #[test]

@@ -1,0 +1,165 @@
+//! Walks the records of a batch, compressed or not, without holding a key or a value.
+//!
+//! What Kafka's broker does with a `PartialDefaultRecord`; here a record's size must also be that of its content.
+
+use super::{BatchError, BatchView, RecordFault, TimestampType};
+use crate::base::Timestamp;
+use crate::wire::compression::{CompressionError, Stream};
+use crate::wire::varint;
+
+/// What a batch may decompress to: as much as a request could carry uncompressed by default
+/// (`socket.request.max.bytes`). It bounds the time that one batch holds its core, not memory.
+pub const DECOMPRESSED_BYTES_MAX: usize = 100 << 20;
+
+/// What a broker looks at in a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Glimpse {
+    pub offset_delta: i32,
+    pub timestamp: Timestamp,
+    pub has_key: bool,
+}
+
+/// The records of a batch, in order.
+pub(super) struct Walk<'a> {
+    stream: Stream<'a>,
+    base_timestamp: i64,
+    /// The time of all records, when it is the broker's.
+    append_time: Option<Timestamp>,
+    /// What the record under way has left of its size.
+    record_left: usize,
+}
+
+/// Why a walk ends early.
+enum Stop {
+    Fault(RecordFault),
+    Compression(CompressionError),
+}
+
+impl From<CompressionError> for Stop {
+    fn from(error: CompressionError) -> Self {
+        Stop::Compression(error)
+    }
+}
+
+const STRUCTURE: Stop = Stop::Fault(RecordFault::Structure);
+
+impl<'a> Walk<'a> {
+    pub fn new(batch: &BatchView<'a>) -> Result<Walk<'a>, BatchError> {
+        let stream = Stream::open(batch.codec()?, batch.raw_records(), DECOMPRESSED_BYTES_MAX)?;
+        Ok(Walk {
+            stream,
+            base_timestamp: batch.base_timestamp().0,
+            append_time: match batch.timestamp_type() {
+                TimestampType::LogAppendTime => Some(batch.max_timestamp()),
+                TimestampType::CreateTime => None,
+            },
+            record_left: 0,
+        })
+    }
+
+    /// The next record, which is the batch's `index`-th.
+    pub fn record(&mut self, index: i32) -> Result<Glimpse, BatchError> {
+        self.read_record().map_err(|stop| stop.at(index))
+    }
+
+    /// Refuses anything behind the last record, the `index`-th.
+    pub fn end(mut self, index: i32) -> Result<(), BatchError> {
+        if !self.stream.fill()? {
+            return Ok(());
+        }
+        let left = self.stream.piece().len();
+        let fault = RecordFault::TrailingBytes { left };
+        Err(BatchError::Record { index, fault })
+    }
+
+    fn read_record(&mut self) -> Result<Glimpse, Stop> {
+        self.record_left = varint::U32_BYTES_MAX;
+        self.record_left = usize::try_from(self.varint()?).map_err(|_| STRUCTURE)?;
+        self.skip(1)?;
+        let timestamp_delta = varint::unzigzag64(self.uvarint(varint::U64_BYTES_MAX)?);
+        let offset_delta = self.varint()?;
+        let has_key = self.skip_field()?;
+        self.skip_field()?;
+        self.skip_headers()?;
+        if self.record_left > 0 {
+            return Err(Stop::Fault(RecordFault::Size));
+        }
+        let timestamp = Timestamp(self.base_timestamp.wrapping_add(timestamp_delta));
+        Ok(Glimpse {
+            offset_delta,
+            timestamp: self.append_time.unwrap_or(timestamp),
+            has_key,
+        })
+    }
+
+    fn skip_headers(&mut self) -> Result<(), Stop> {
+        let count = usize::try_from(self.varint()?)
+            .ok()
+            // A header takes two bytes at least, so a count beyond the bytes that are left is a lie.
+            .filter(|&count| count <= self.record_left)
+            .ok_or(Stop::Fault(RecordFault::HeaderCount))?;
+        for _ in 0..count {
+            let has_name = self.skip_field()?;
+            if !has_name {
+                return Err(STRUCTURE);
+            }
+            self.skip_field()?;
+        }
+        Ok(())
+    }
+
+    /// Passes over bytes behind their length; false for null.
+    fn skip_field(&mut self) -> Result<bool, Stop> {
+        match usize::try_from(self.varint()?) {
+            Ok(len) => self.skip(len).map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn skip(&mut self, len: usize) -> Result<(), Stop> {
+        self.record_left = self.record_left.checked_sub(len).ok_or(STRUCTURE)?;
+        let mut left = len;
+        while left > 0 {
+            if !self.stream.fill()? {
+                return Err(STRUCTURE);
+            }
+            let here = left.min(self.stream.piece().len());
+            self.stream.consume(here);
+            left -= here;
+        }
+        Ok(())
+    }
+
+    fn varint(&mut self) -> Result<i32, Stop> {
+        let value = self.uvarint(varint::U32_BYTES_MAX)?;
+        Ok(varint::unzigzag32(value as u32))
+    }
+
+    /// A varint that may lie across two pieces.
+    fn uvarint(&mut self, bytes_max: usize) -> Result<u64, Stop> {
+        let mut bytes = [0; varint::U64_BYTES_MAX];
+        for at in 0..bytes_max {
+            if self.record_left == 0 || !self.stream.fill()? {
+                return Err(STRUCTURE);
+            }
+            bytes[at] = self.stream.piece()[0];
+            self.stream.consume(1);
+            self.record_left -= 1;
+            if bytes[at] < 0x80 {
+                return varint::read_u64(&bytes[..=at])
+                    .map(|(value, _)| value)
+                    .map_err(|_| STRUCTURE);
+            }
+        }
+        Err(STRUCTURE)
+    }
+}
+
+impl Stop {
+    fn at(self, index: i32) -> BatchError {
+        match self {
+            Stop::Fault(fault) => BatchError::Record { index, fault },
+            Stop::Compression(error) => BatchError::Compression(error),
+        }
+    }
+}
