@@ -8,7 +8,7 @@ use crate::wire::ErrorCode;
 pub const READ_COMMITTED: i8 = 1;
 
 /// From this version on Produce and Fetch name topics by id (KIP-516); both have reached it with the same number.
-const FIRST_VERSION_BY_ID: i16 = 13;
+pub const FIRST_VERSION_BY_ID: i16 = 13;
 
 /// The topic that a Produce or Fetch request of `version` names.
 ///

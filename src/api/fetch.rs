@@ -1,19 +1,20 @@
-//! Fetch (key 1), versions 4–18: full fetches. No session is ever opened: the answer's session id is 0, which tells
-//! a client to go on with full fetches (KIP-227).
+//! Fetch (key 1), versions 4–18, with fetch sessions (KIP-227) from version 7 on.
 //!
-//! A fetch that finds less than `min_bytes` is parked on its partitions and answered by the append that brings the rest, or at
-//! `max_wait_ms`. Behaves as a leader towards consumers; there are no followers yet.
+//! A fetch that finds less than `min_bytes` is parked, on its partitions and on the news of its session, and answered when the rest
+//! has come or at `max_wait_ms`. Behaves as a leader towards consumers; there are no followers yet.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 
-use crate::base::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition};
+use crate::base::{FetchSessionId, LeaderEpoch, Offset, PartitionIndex};
 use crate::io;
 use crate::partition::ReadRange;
-use crate::shard::{ReadAnswer, ReadOutcome, Shard, Wanted};
+use crate::shard::{
+    FetchContext, FetchTopicName, Planned, ReadAnswer, ReadOutcome, SessionPartition, SessionRequest, Shard,
+    Wanted,
+};
 use crate::wire::messages::fetch_request::{FetchPartition, FetchRequest};
 use crate::wire::messages::fetch_response::{
     EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData,
@@ -26,148 +27,208 @@ use super::{Reply, Request, asked};
 /// it. A client that wants more asks again.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
-struct Plan {
+/// Partitions that one request may name: as many as a core's sessions have memory for. On the wire each takes 16 bytes and
+/// in memory 20 times as many.
+const PARTITIONS_MAX: usize = 200_000;
+
+/// What a request says beside its partitions.
+struct Limits {
     bytes_min: usize,
     bytes_max: usize,
     wait: Duration,
     read_committed: bool,
-    topics: Vec<Topic>,
+    is_follower: bool,
 }
 
-struct Topic {
-    name: String,
-    id: TopicId,
-    partitions: Vec<Asked>,
-}
-
-struct Asked {
-    index: i32,
-    target: Result<Wanted, ErrorCode>,
-}
+/// A partition, and what there is to say of it.
+type Answered = (Planned, ReadAnswer);
 
 /// Answers a fetch request.
 pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
-    let plan = {
+    let (session, limits) = {
         let body: FetchRequest<'_> = match request.body() {
             Ok(body) => body,
             Err(error) => return request.malformed(error),
         };
-        if body.session_id != 0 {
-            return refuse_session(&request);
+        match session_request(request.version, &body) {
+            Ok(session) => (session, limits(&shard, &body)),
+            Err(reason) => return Reply::Close(reason),
         }
-        plan(&shard, request.version, &body)
     };
     // It may wait for long, and its frame may be large.
     request.frame = BytesMut::new();
-    let answers = read(&shard, &plan).await;
-    reply(&request, plan, answers)
+    let asked_id = session.id;
+    let context = match shard.fetch_context(session) {
+        Ok(context) => context,
+        Err(code) => return without_partitions(&request, code, FetchSessionId::NONE),
+    };
+    let mut answered = read(&shard, &context, &limits).await;
+    if context.is_outdated() {
+        return without_partitions(&request, ErrorCode::INVALID_FETCH_SESSION_EPOCH, asked_id);
+    }
+    let is_incremental = context.is_incremental();
+    {
+        let mut session = context.session.borrow_mut();
+        answered.retain(|(planned, answer)| session.settle(planned.place, answer) || !is_incremental);
+    }
+    let id = match is_incremental {
+        true => asked_id,
+        false => shard.keep_fetch_session(context),
+    };
+    reply(&request, id, answered, limits.read_committed)
 }
 
-/// A session id that we never gave.
-fn refuse_session(request: &Request) -> Reply {
+/// An error of the session as a whole.
+fn without_partitions(request: &Request, code: ErrorCode, session: FetchSessionId) -> Reply {
     request.reply(&FetchResponse {
-        error_code: ErrorCode::FETCH_SESSION_ID_NOT_FOUND.0,
+        error_code: code.0,
+        session_id: session.0,
         ..Default::default()
     })
 }
 
-fn plan(shard: &Shard, version: i16, body: &FetchRequest<'_>) -> Plan {
-    let is_replica = body.replica_id >= 0 || body.replica_state.replica_id >= 0;
+fn limits(shard: &Shard, body: &FetchRequest<'_>) -> Limits {
     let bytes_max = (body.max_bytes.max(0) as usize)
         .min(shard.config().fetch_bytes_max())
         .min(ANSWER_BYTES_MAX);
-    let mut asked_before = BTreeSet::new();
-    let topics = body.topics.iter().map(|topic| {
-        let known = asked::topic(shard, version, &topic.topic, topic.topic_id);
-        let partitions = topic.partitions.iter().filter_map(|partition| {
-            let target = match is_replica {
-                // The only replica is this leader: nobody follows it.
-                true => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
-                false => known
-                    .and_then(|id| shard.existing_partition(id, PartitionIndex(partition.partition)))
-                    .map(|target| wanted(target, &partition)),
-            };
-            // Asked for twice, a partition is answered once, as in Kafka.
-            if let Ok(wanted) = &target
-                && !asked_before.insert(wanted.partition)
-            {
-                return None;
-            }
-            Some(Asked {
-                index: partition.partition,
-                target,
-            })
-        });
-        Topic {
-            partitions: partitions.collect(),
-            name: topic.topic.into_owned(),
-            id: topic.topic_id,
-        }
-    });
-    Plan {
+    Limits {
         bytes_min: (body.min_bytes.max(0) as usize).min(bytes_max),
         bytes_max,
         wait: Duration::from_millis(body.max_wait_ms.max(0) as u64),
         read_committed: body.isolation_level == asked::READ_COMMITTED,
-        topics: topics.collect(),
+        is_follower: is_follower(body),
     }
 }
 
-fn wanted(partition: TopicPartition, asked: &FetchPartition) -> Wanted {
-    let range = ReadRange {
+fn is_follower(body: &FetchRequest<'_>) -> bool {
+    body.replica_id >= 0 || body.replica_state.replica_id >= 0
+}
+
+fn session_request(version: i16, body: &FetchRequest<'_>) -> Result<SessionRequest, String> {
+    let by_id = version >= asked::FIRST_VERSION_BY_ID;
+    let name = |name: &str, id| match by_id {
+        true => FetchTopicName::Id(id),
+        false => FetchTopicName::Name(Rc::from(name)),
+    };
+    let named = body.topics.iter().map(|topic| topic.partitions.len());
+    let forgotten = body
+        .forgotten_topics_data
+        .iter()
+        .map(|topic| topic.partitions.len());
+    if named.chain(forgotten).sum::<usize>() > PARTITIONS_MAX {
+        return Err(format!("a Fetch of more than {PARTITIONS_MAX} partitions"));
+    }
+    let mut partitions = Vec::new();
+    for topic in body.topics.iter() {
+        let topic_name = name(&topic.topic, topic.topic_id);
+        partitions.extend(topic.partitions.iter().map(|partition| SessionPartition {
+            topic: topic_name.clone(),
+            index: PartitionIndex(partition.partition),
+            range: range(&partition),
+        }));
+    }
+    let mut forgotten = Vec::new();
+    for topic in body.forgotten_topics_data.iter() {
+        let topic_name = name(&topic.topic, topic.topic_id);
+        let indexes = topic.partitions.iter();
+        forgotten.extend(indexes.map(|index| (topic_name.clone(), PartitionIndex(index))));
+    }
+    Ok(SessionRequest {
+        id: FetchSessionId(body.session_id),
+        epoch: body.session_epoch,
+        by_id,
+        is_follower: is_follower(body),
+        partitions,
+        forgotten,
+    })
+}
+
+fn range(asked: &FetchPartition) -> ReadRange {
+    ReadRange {
         offset: Offset(asked.fetch_offset),
         bytes_max: asked.partition_max_bytes.max(0) as usize,
         at_least_one: true,
         current_epoch: LeaderEpoch(asked.current_leader_epoch),
         last_fetched_epoch: LeaderEpoch(asked.last_fetched_epoch),
-    };
-    Wanted { partition, range }
+    }
 }
 
-/// Reads until there is enough, something to report, or no time left.
-async fn read(shard: &Rc<Shard>, plan: &Plan) -> Vec<ReadAnswer> {
-    let asked = plan.topics.iter().flat_map(|topic| &topic.partitions);
-    let wanted: Vec<Wanted> = asked.clone().filter_map(|asked| asked.target.ok()).collect();
-    let has_errors = asked.clone().any(|asked| asked.target.is_err());
-    let may_wait = !has_errors && !wanted.is_empty();
-    let deadline = io::now() + plan.wait;
+/// Reads what may have something to say, until there is enough, something to report, or no time left.
+async fn read(shard: &Rc<Shard>, context: &FetchContext, limits: &Limits) -> Vec<Answered> {
+    let deadline = io::now() + limits.wait;
     loop {
+        let planned = plan(shard, context, limits);
+        let wanted: Vec<Wanted> = planned.iter().filter_map(|planned| planned.target.ok()).collect();
+        // As in Kafka a partition that is unknown is answered with the others, and alone it isn't waited for.
+        let has_partitions = !wanted.is_empty() || context.session.borrow().has_idle();
         let time_left = deadline.since(io::now());
-        let waits = may_wait && !time_left.is_zero();
-        let round = shard.read(&wanted, plan.bytes_max, plan.bytes_min, waits).await;
-        let enough = round.bytes >= plan.bytes_min || round.has_news;
+        let waits = has_partitions && context.may_wait() && !time_left.is_zero();
+        let round = shard
+            .read(&wanted, limits.bytes_max, limits.bytes_min, waits)
+            .await;
+        let enough = round.bytes >= limits.bytes_min || round.has_news;
         match round.parked {
             Some(parked) if !enough => {
-                let _ = io::timeout(time_left, parked.fired()).await;
+                let is_quiet = context.session.borrow_mut().park(parked.watch());
+                if is_quiet {
+                    let _ = io::timeout(time_left, parked.fired()).await;
+                }
             }
-            _ => return round.answers,
+            _ => return with_answers(planned, round.answers),
         }
     }
 }
 
-fn reply(request: &Request, plan: Plan, answers: Vec<ReadAnswer>) -> Reply {
-    let read_committed = plan.read_committed;
-    let mut answers = answers.into_iter();
-    let responses = plan.topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.into_iter().map(|asked| match asked.target {
-            Err(code) => refused(asked.index, code),
-            Ok(_) => {
-                let answer = answers.next().expect("every resolved partition has its answer");
-                partition_data(asked.index, answer, read_committed)
-            }
-        });
-        FetchableTopicResponse {
-            partitions: partitions.collect(),
-            topic: Str::from(topic.name),
-            topic_id: topic.id,
+fn plan(shard: &Shard, context: &FetchContext, limits: &Limits) -> Vec<Planned> {
+    context.session.borrow_mut().plan(|topic, known_name, index| {
+        let found = shard.find_fetched(topic, known_name, index)?;
+        match limits.is_follower {
+            // The only replica is this leader: nobody follows it.
+            true => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+            false => Ok(found),
         }
+    })
+}
+
+/// Puts the answers to what was planned; who was not read has its error.
+fn with_answers(planned: Vec<Planned>, answers: Vec<ReadAnswer>) -> Vec<Answered> {
+    let mut answers = answers.into_iter();
+    let answer = |planned: Planned| {
+        let answer = match planned.target {
+            Ok(_) => answers.next().expect("what was wanted was answered"),
+            Err(code) => ReadAnswer::refused(code),
+        };
+        (planned, answer)
+    };
+    planned.into_iter().map(answer).collect()
+}
+
+fn reply(request: &Request, session: FetchSessionId, answered: Vec<Answered>, read_committed: bool) -> Reply {
+    let mut topics: Vec<(FetchTopicName, Vec<PartitionData<'_>>)> = Vec::new();
+    for (planned, answer) in answered {
+        let data = partition_data(planned.index.0, answer, read_committed);
+        match topics.last_mut() {
+            Some((topic, partitions)) if *topic == planned.topic => partitions.push(data),
+            _ => topics.push((planned.topic, vec![data])),
+        }
+    }
+    let responses = topics.into_iter().map(|(topic, partitions)| {
+        let mut answer = FetchableTopicResponse {
+            partitions: partitions.into(),
+            ..Default::default()
+        };
+        match topic {
+            FetchTopicName::Id(id) => answer.topic_id = id,
+            FetchTopicName::Name(name) => answer.topic = Str::from(name.to_string()),
+        }
+        answer
     });
     request.reply(&FetchResponse {
+        session_id: session.0,
         responses: responses.collect(),
         ..Default::default()
     })
 }
-
 /// Kafka answers an error with no marks and empty records.
 fn refused<'a>(index: i32, code: ErrorCode) -> PartitionData<'a> {
     PartitionData {

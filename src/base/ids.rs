@@ -38,6 +38,10 @@ number! {
     CoreId(u16)
 }
 number! {
+    /// A fetch session (KIP-227), at least 1; 0 stands for "none" on the wire.
+    FetchSessionId(i32)
+}
+number! {
     /// A partition's index in its topic, from 0.
     PartitionIndex(i32)
 }
@@ -53,6 +57,11 @@ number! {
 impl Offset {
     /// "Unknown", as Kafka's wire says it.
     pub const UNKNOWN: Offset = Offset(-1);
+}
+
+impl FetchSessionId {
+    /// "No session", as Kafka's wire says it.
+    pub const NONE: FetchSessionId = FetchSessionId(0);
 }
 
 impl LeaderEpoch {

@@ -8,7 +8,7 @@ mod time;
 
 pub use checksum::{crc32c, crc32c_append};
 pub use ids::{
-    BrokerId, CoreId, LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicId,
-    TopicPartition,
+    BrokerId, CoreId, FetchSessionId, LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerEpoch, ProducerId,
+    TopicId, TopicPartition,
 };
 pub use time::{Instant, Timestamp};

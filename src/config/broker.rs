@@ -379,6 +379,11 @@ impl Config {
         self.bytes("fetch.max.bytes")
     }
 
+    /// `max.incremental.fetch.session.cache.slots`, of the whole node.
+    pub fn fetch_sessions_max(&self) -> usize {
+        self.bytes("max.incremental.fetch.session.cache.slots")
+    }
+
     /// `connections.max.idle.ms`; `None` when it is negative: never.
     pub fn connections_idle_max(&self) -> Option<Duration> {
         u64::try_from(self.number("connections.max.idle.ms"))

@@ -4,6 +4,7 @@
 //! wakes: nothing of this partition happens in between. Reads that miss the tail come back as a plan for
 //! `shard` to run; nothing here waits.
 
+mod interest;
 mod refusal;
 mod tail;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::log::producers::Sequence;
 use crate::log::{self, FlushPlan, Log, LogOptions, ReadLimits, ReadPlan};
 use crate::wire::batch::{self, Checked, Depth};
 
+pub use interest::{Interest, Interests};
 pub use refusal::{AppendError, ReadError, Refusal};
 pub use tail::Tail;
 pub use watch::{Watch, WatchGuard, Watches};
@@ -33,6 +35,7 @@ pub struct Partition {
     log: Log,
     tail: Tail,
     watches: Watches,
+    interests: Interests,
     leader_epoch: LeaderEpoch,
     config: Rc<TopicConfig>,
     /// Readers see what lies before it, and only that is acknowledged: the log's end, or what of it is durable.
@@ -74,7 +77,7 @@ pub struct ReadRange {
 }
 
 /// The state of a log that goes with every read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marks {
     /// The end of what consumers may see.
     pub high_watermark: Offset,
@@ -109,6 +112,7 @@ impl Partition {
             log,
             tail: Tail::default(),
             watches: Watches::default(),
+            interests: Interests::default(),
             leader_epoch,
             config,
         }
@@ -181,6 +185,7 @@ impl Partition {
     /// Lets readers see everything before `end`, and wakes those who wait for it.
     fn commit(&mut self, end: Offset) {
         self.committed = self.committed.max(end);
+        self.interests.fire();
         let mut bytes = 0;
         while let Some((_, size_bytes)) = self.uncommitted.pop_front_if(|(end, _)| *end <= self.committed) {
             bytes += size_bytes;
@@ -212,7 +217,13 @@ impl Partition {
     /// A flush has failed: from here on nothing is written, and nothing more is acknowledged.
     pub fn go_offline(&mut self) {
         self.is_offline = true;
+        self.wake_all();
+    }
+
+    /// Something that no reader could wait for by bytes has changed.
+    fn wake_all(&mut self) {
         self.watches.fire_all();
+        self.interests.fire();
     }
 
     /// What this batch came to when it was appended before, if it was; else whether it is the producer's next.
@@ -348,6 +359,11 @@ impl Partition {
         self.watches.add(watch);
     }
 
+    /// The fetch sessions that found nothing here.
+    pub fn interests_mut(&mut self) -> &mut Interests {
+        &mut self.interests
+    }
+
     /// Gives up the oldest batch of the tail and returns its size.
     pub fn shrink_tail(&mut self) -> Option<usize> {
         self.tail.pop_oldest()
@@ -361,7 +377,7 @@ impl Partition {
         );
         if leader_epoch > self.leader_epoch {
             self.leader_epoch = leader_epoch;
-            self.watches.fire_all();
+            self.wake_all();
         }
         self.config = config;
         if self.config.ringlog_ack == RinglogAck::Written {
@@ -372,20 +388,23 @@ impl Partition {
 
     /// Removes whole segments that retention no longer keeps.
     pub fn apply_retention(&mut self, now: Timestamp) -> io::Result<()> {
-        let end_offset = self.log.end_offset();
+        let (start_offset, end_offset) = (self.log.start_offset(), self.log.end_offset());
         self.log.delete_old_segments_now(now, end_offset)?;
+        if self.log.start_offset() > start_offset {
+            self.interests.fire();
+        }
         self.log.remove_expired_producers(now);
         Ok(())
     }
 
     /// Wakes who waits, flushes and closes the files.
     pub async fn close(mut self) -> io::Result<()> {
-        self.watches.fire_all();
+        self.wake_all();
         self.log.close().await
     }
 
     /// Wakes who waits and lets go of the files, which are about to be deleted.
     pub fn abandon(mut self) {
-        self.watches.fire_all();
+        self.wake_all();
     }
 }

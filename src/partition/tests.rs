@@ -315,3 +315,37 @@ fn an_append_fires_the_watch_it_satisfies() {
     fixture.append(batch(1)).unwrap();
     assert!(fired.get());
 }
+
+#[test]
+fn whoever_found_nothing_hears_of_every_change_once() {
+    let mut fixture = Fixture::new();
+    let told = Rc::new(std::cell::Cell::new(0));
+    let interest = Interest {
+        session: crate::base::FetchSessionId(1),
+        place: 0,
+    };
+    let count = told.clone();
+    let tell: Rc<dyn Fn(Interest)> = Rc::new(move |_| count.set(count.get() + 1));
+    let config = fixture.partition.config.clone();
+    let changes: [&dyn Fn(&mut Fixture); 3] = [
+        &|fixture| {
+            fixture.append(batch_of(&[(None, NOW.0)])).unwrap();
+            fixture.append(batch_of(&[(None, NOW.0)])).unwrap();
+        },
+        &|fixture| {
+            let options = LogOptions::default();
+            fixture
+                .partition
+                .update(LeaderEpoch(EPOCH.0 + 1), config.clone(), options);
+        },
+        &|fixture| fixture.partition.go_offline(),
+    ];
+    for (changed, change) in changes.iter().enumerate() {
+        fixture.partition.interests_mut().add(interest, || tell.clone());
+        change(&mut fixture);
+        assert_eq!(told.get(), changed + 1);
+    }
+    fixture.partition.interests_mut().add(interest, || tell.clone());
+    fixture.partition.abandon();
+    assert_eq!(told.get(), 4);
+}

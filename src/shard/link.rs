@@ -2,8 +2,8 @@
 //!
 //! Each core may have so many requests outstanding with each peer that their messages take half of a mailbox at the most:
 //! requests and replies always find room, two cores cannot block each other, and a core that asks too much waits in line
-//! for its own credit. Watch notices come on top; at most one per watch that the peer registered. What finds a mailbox
-//! full waits in an outbox, in order.
+//! for its own credit. Notices come on top; at most one per watch and per interest that the peer registered. What finds a
+//! mailbox full waits in an outbox, in order.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -13,6 +13,7 @@ use crate::base::CoreId;
 use crate::io::local::{Sender, oneshot};
 use crate::io::mesh::Port;
 use crate::io::{self, Planted};
+use crate::partition::Interest;
 
 use super::message::{Message, Reply, Request, WatchId};
 
@@ -98,6 +99,11 @@ impl Link {
     /// Tells `peer` that its watch has fired.
     pub fn fired(self: &Rc<Self>, peer: CoreId, watch: WatchId) {
         self.post(peer, Message::Fired(watch));
+    }
+
+    /// Tells `peer` that a partition of its fetch session has changed.
+    pub fn changed(self: &Rc<Self>, peer: CoreId, interest: Interest) {
+        self.post(peer, Message::Changed(interest));
     }
 
     /// The next message from any core.

@@ -2,11 +2,11 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::base::TopicPartition;
+use crate::base::{FetchSessionId, TopicPartition};
 use crate::log::LogError;
 use crate::metadata::Image;
 use crate::metadata::controller::{DeleteTarget, ProducerIdBlock};
-use crate::partition::{Appended, Refusal};
+use crate::partition::{Appended, Interest, Refusal};
 
 use super::controller::{Created, Deleted, NewTopics};
 use super::lookup::{FindOffset, FoundOffset};
@@ -20,6 +20,8 @@ pub enum Message {
     Reply { slot: u32, reply: Reply },
     /// A watch that the receiver registered with the sender has fired.
     Fired(WatchId),
+    /// A partition of a fetch session of the receiver has changed.
+    Changed(Interest),
 }
 
 /// Names a watch that one core registered with another; never used twice by the registering core.
@@ -37,6 +39,10 @@ pub enum Request {
     Read(ReadRequest),
     /// Give up a watch.
     Unwatch(WatchId),
+    /// Forget what fetch sessions of the sender wait for.
+    EndInterests(Vec<(TopicPartition, Interest)>),
+    /// End a fetch session.
+    EndFetchSession(FetchSessionId),
     /// Find an offset by time.
     FindOffset(FindOffset),
     /// Create topics (of core 0).

@@ -5,7 +5,10 @@
 
 mod cold_reads;
 mod controller;
+mod fetch_session;
+mod fetching;
 mod flushing;
+
 mod join;
 mod link;
 mod lookup;
@@ -39,17 +42,19 @@ use crate::wire::ErrorCode;
 
 use cold_reads::ColdReads;
 use controller::Controller;
+use fetch_session::FetchSessions;
 use flushing::Flushing;
 use link::Link;
-use message::{Reply, Request, WatchId};
+use message::{Reply, Request};
 use owned::Owned;
 
 pub use controller::{CONTROLLER_CORE, Created, Deleted, NewTopics};
+pub use fetch_session::{FetchContext, FetchTopicName, Planned, SessionPartition, SessionRequest};
 pub use flushing::AppendedHere;
 pub use join::join_all;
 pub use link::MAILBOX_MESSAGES;
 pub use lookup::{FindOffset, FoundOffset, OffsetTarget};
-pub use message::Message;
+pub use message::{Message, WatchId};
 pub use node::Node;
 pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};
 
@@ -69,6 +74,7 @@ pub struct Shard {
     watches: RefCell<BTreeMap<(CoreId, WatchId), WatchGuard>>,
     /// Reads of this core that wait for a watch, here or elsewhere.
     parked: RefCell<BTreeMap<WatchId, Sender<()>>>,
+    fetch_sessions: RefCell<FetchSessions>,
     next_watch: Cell<u64>,
     /// What core 0 told this core to do.
     orders: Orders,
@@ -86,6 +92,7 @@ impl Shard {
     /// The shard of the calling core, empty until it is told to open, and its task that answers the other cores.
     pub fn start(node: Arc<Node>, port: Port<Message>) -> Rc<Shard> {
         let core = io::core();
+        let fetch_sessions = FetchSessions::new(core, node.cores, node.config.fetch_sessions_max());
         let shard = Rc::new(Shard {
             core,
             owned: RefCell::new(Owned::new(&node.config)),
@@ -98,6 +105,7 @@ impl Shard {
             producer_ids: RefCell::new(ProducerIdBlock::empty()),
             watches: RefCell::default(),
             parked: RefCell::default(),
+            fetch_sessions: RefCell::new(fetch_sessions),
             next_watch: Cell::new(0),
             orders: Orders::default(),
         });

@@ -5,10 +5,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use crate::base::{CoreId, LeaderEpoch, Offset, TopicPartition};
-use crate::io;
 use crate::io::local::{Receiver, oneshot};
 use crate::log::ReadPlan;
-use crate::partition::{Found, Marks, ReadRange, Watch};
+use crate::partition::{Found, Interest, Marks, ReadRange, Watch};
 use crate::wire::ErrorCode;
 
 use super::message::{ReadRequest, Reply, Request, WatchId};
@@ -21,6 +20,8 @@ pub struct Wanted {
     pub partition: TopicPartition,
     /// And what of it.
     pub range: ReadRange,
+    /// The place in a fetch session that is told of the next change, when there is nothing to read.
+    pub interest: Option<Interest>,
 }
 
 /// What came of one partition's read.
@@ -62,6 +63,11 @@ pub struct Parked {
 }
 
 impl Parked {
+    /// What wakes it; a fetch session's news do too.
+    pub fn watch(&self) -> WatchId {
+        self.id
+    }
+
     /// Ends when one of the cores has seen the bytes that were wanted.
     pub async fn fired(mut self) {
         let _ = (&mut self.fired).await;
@@ -73,16 +79,14 @@ impl Drop for Parked {
         self.shard.parked.borrow_mut().remove(&self.id);
         self.shard.end_watch(self.shard.core, self.id);
         for core in self.elsewhere.drain(..) {
-            let shard = self.shard.clone();
-            let id = self.id;
-            // Nobody waits for this; a task of its own carries it over.
-            io::spawn(async move { shard.link.ask(core, Request::Unwatch(id)).await });
+            self.shard.tell(core, Request::Unwatch(self.id));
         }
     }
 }
 
 impl ReadAnswer {
-    fn refused(code: ErrorCode) -> ReadAnswer {
+    /// Not read, and why.
+    pub fn refused(code: ErrorCode) -> ReadAnswer {
         ReadAnswer {
             marks: None,
             outcome: ReadOutcome::Refused(code),
@@ -199,8 +203,9 @@ impl Shard {
         let mut cold_bytes_left = self.cold_reads.allowance();
         let mut has_news = false;
         let mut begun = Vec::with_capacity(request.wanted.len());
-        for Wanted { partition, range } in &request.wanted {
-            let Some(partition) = owned.get(*partition) else {
+        for wanted in &request.wanted {
+            let range = &wanted.range;
+            let Some(partition) = owned.get_mut(wanted.partition) else {
                 has_news = true;
                 begun.push(Begun::Done(ReadAnswer::refused(
                     ErrorCode::NOT_LEADER_OR_FOLLOWER,
@@ -219,7 +224,14 @@ impl Shard {
                     outcome,
                 })
             };
-            let one = match partition.read(&range) {
+            let found = partition.read(&range);
+            if let (Some(interest), Ok(Found::Here(_))) = (wanted.interest, &found)
+                && range.offset >= marks.high_watermark
+            {
+                let tell = || self.interest_teller();
+                partition.interests_mut().add(interest, tell);
+            }
+            let one = match found {
                 Ok(Found::Here(segments)) => done(ReadOutcome::Read(segments)),
                 Ok(Found::OnDisk(plan)) => {
                     // At least one byte, at most this many: exact sizes are known when it has been read.

@@ -23,6 +23,7 @@ impl Shard {
             match message {
                 Message::Reply { slot, reply } => self.link.deliver(from, slot, reply),
                 Message::Fired(watch) => self.watch_fired(watch),
+                Message::Changed(interest) => self.fetch_session_changed(interest),
                 Message::Request {
                     slot,
                     request: Request::Append { partition, records },
@@ -57,6 +58,14 @@ impl Shard {
             Request::Read(request) => Reply::Read(self.read_here(from, request).await),
             Request::Unwatch(watch) => {
                 self.end_watch(from, watch);
+                Reply::Done
+            }
+            Request::EndInterests(interests) => {
+                self.end_interests_here(&interests);
+                Reply::Done
+            }
+            Request::EndFetchSession(session) => {
+                self.end_fetch_session_here(session);
                 Reply::Done
             }
             Request::FindOffset(find) => Reply::Found(self.find_offset_here(find).await),

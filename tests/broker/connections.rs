@@ -350,7 +350,7 @@ fn create_request() -> CreateTopicsRequest<'static> {
 }
 
 /// A batch of so many records, as a producer sends it.
-fn batch(records: usize) -> Vec<u8> {
+pub fn batch(records: usize) -> Vec<u8> {
     let mut batch = BatchBuilder::new(Codec::None).at(Offset(0), LeaderEpoch::NONE);
     for _ in 0..records {
         batch.add(Timestamp(1_703_462_400_000), None, Some(b"tick"), &[]);
@@ -359,8 +359,17 @@ fn batch(records: usize) -> Vec<u8> {
 }
 
 fn produce(connection: &mut Connection, partition: i32, records: usize) {
+    append(connection, TOPIC, partition, records);
+}
+
+/// Appends a batch of one record.
+pub fn produce_to(connection: &mut Connection, topic: &str, partition: i32) {
+    append(connection, topic, partition, 1);
+}
+
+fn append(connection: &mut Connection, topic: &str, partition: i32, records: usize) {
     let records = batch(records);
-    let answer = connection.call(PRODUCE, &produce_request(TOPIC, &[partition], &records));
+    let answer = connection.call(PRODUCE, &produce_request(topic, &[partition], &records));
     let topic = answer.responses.iter().next().expect("the topic's answer");
     let codes: Vec<i16> = topic
         .partition_responses

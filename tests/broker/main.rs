@@ -12,6 +12,7 @@ mod cli;
 mod client;
 mod connections;
 mod feed;
+mod fetch_sessions;
 mod fixtures;
 mod harness;
 mod kill;

@@ -95,9 +95,8 @@ pub const REQUESTS: &[Setting] = &[
         "max.incremental.fetch.session.cache.slots",
         at_least(0),
         "1000",
-        "Most fetch sessions kept.",
-    )
-    .inert("fetch sessions are not there yet: every fetch is full"),
+        "Most fetch sessions kept; each core keeps its part of them.",
+    ),
     int(
         "queued.max.requests",
         at_least(1),
