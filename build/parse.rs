@@ -21,7 +21,7 @@
 
 use std::fmt;
 
-use crate::schema::{Field, Kind, Message, Struct, Type, Versions};
+use super::schema::{Field, Kind, Message, Struct, Type, Versions};
 
 /// What is wrong, and in which line.
 #[derive(Debug)]

@@ -6,5 +6,8 @@
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 
 #[cfg(test)]
+pub(in crate::wire) use for_each_message;
+
+#[cfg(test)]
 #[path = "messages_tests.rs"]
 mod tests;

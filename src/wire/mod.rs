@@ -18,9 +18,13 @@ mod fixtures;
 pub mod frame;
 pub mod message;
 pub mod messages;
+#[cfg(test)]
+mod oracle;
 pub mod records;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod subjects;
 pub mod varint;
 
 pub use api::ApiKey;

@@ -189,7 +189,7 @@ mod tests {
         for (place, _) in sent.iter().rev() {
             outbox.take_back(*place, T0 + Duration::from_millis(100));
         }
-        assert_eq!(batches(&send_all(&mut outbox, T0)), []);
+        assert!(batches(&send_all(&mut outbox, T0)).is_empty());
         assert_eq!(outbox.open_at(), Some(T0 + Duration::from_millis(100)));
         assert_eq!(
             batches(&send_all(&mut outbox, T0 + Duration::from_millis(100))),

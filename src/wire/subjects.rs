@@ -1,0 +1,64 @@
+//! Every message without its type, for tests that go through all of them.
+
+use std::fmt::Debug;
+use std::ops::RangeInclusive;
+
+use super::messages::*;
+use crate::wire::decoder::{DecodeError, Decoder};
+use crate::wire::encoder::Encoder;
+use crate::wire::message::Message;
+use crate::wire::sample::{Sample, Source};
+
+/// One message.
+pub struct Subject {
+    /// Kafka's name for it.
+    pub name: &'static str,
+    /// The versions of its schema.
+    pub versions: RangeInclusive<i16>,
+    /// What a made-up value is as bytes.
+    pub sample: fn(seed: u64, version: i16) -> Vec<u8>,
+    /// What is read from bytes.
+    pub read: fn(bytes: &[u8], version: i16) -> Result<Read, DecodeError>,
+}
+
+/// A message that was read.
+pub struct Read {
+    /// How it is shown.
+    pub shown: String,
+    /// What it is written as.
+    pub again: Vec<u8>,
+    /// The bytes behind it.
+    pub left: usize,
+}
+
+macro_rules! subjects {
+    ($($module:ident::$name:ident;)*) => {
+        /// All of them.
+        pub static SUBJECTS: &[Subject] = &[$(Subject {
+            name: stringify!($name),
+            versions: <$module::$name as Message<'_>>::VERSIONS,
+            sample: |seed, version| bytes_of(&<$module::$name>::sample(&mut Source(seed), version), version),
+            read: |bytes, version| read::<$module::$name>(bytes, version),
+        }),*];
+    };
+}
+
+for_each_message!(subjects);
+
+fn bytes_of<'a, M: Message<'a>>(message: &M, version: i16) -> Vec<u8> {
+    let mut e = Encoder::new();
+    message
+        .encode(&mut e, version)
+        .unwrap_or_else(|error| panic!("{} version {version}: {error}", M::NAME));
+    e.into_bytes().to_vec()
+}
+
+fn read<'a, M: Message<'a> + Debug>(bytes: &'a [u8], version: i16) -> Result<Read, DecodeError> {
+    let mut d = Decoder::new(bytes);
+    let message = M::decode(&mut d, version)?;
+    Ok(Read {
+        shown: format!("{message:?}"),
+        again: bytes_of(&message, version),
+        left: d.rest().len(),
+    })
+}
