@@ -24,6 +24,8 @@ pub mod records;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
+mod second_opinion;
+#[cfg(test)]
 mod subjects;
 pub mod varint;
 
