@@ -4,8 +4,25 @@ use crate::base::TopicId;
 use crate::shard::Shard;
 use crate::wire::ErrorCode;
 
-/// `isolation_level` of a reader that wants committed records only.
-pub const READ_COMMITTED: i8 = 1;
+/// What a reader may see (`isolation_level`, KIP-98).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Everything up to the high watermark.
+    ReadUncommitted,
+    /// What no open transaction may still take back.
+    ReadCommitted,
+}
+
+impl Isolation {
+    /// The level of that number, if there is one.
+    pub fn of(level: i8) -> Option<Isolation> {
+        match level {
+            0 => Some(Isolation::ReadUncommitted),
+            1 => Some(Isolation::ReadCommitted),
+            _ => None,
+        }
+    }
+}
 
 /// From this version on Produce and Fetch name topics by id (KIP-516); both have reached it with the same number.
 pub const FIRST_VERSION_BY_ID: i16 = 13;

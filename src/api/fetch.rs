@@ -21,6 +21,7 @@ use crate::wire::messages::fetch_response::{
 };
 use crate::wire::{Array, ErrorCode, Records, Str};
 
+use super::asked::Isolation;
 use super::{Reply, Request, asked};
 
 /// Bytes of records in one answer, whatever the client allows: an answer is in memory as long as its reader takes to read
@@ -36,7 +37,8 @@ struct Limits {
     bytes_min: usize,
     bytes_max: usize,
     wait: Duration,
-    read_committed: bool,
+    /// None for a level that isn't.
+    isolation: Option<Isolation>,
     is_follower: bool,
 }
 
@@ -58,9 +60,13 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
     // It may wait for long, and its frame may be large.
     request.frame = BytesMut::new();
     let asked_id = session.id;
+    let unreadable = limits.isolation.is_none().then(|| session.partitions.clone());
     let context = match shard.fetch_context(session) {
         Ok(context) => context,
         Err(code) => return without_partitions(&request, code, FetchSessionId::NONE),
+    };
+    let Some(isolation) = limits.isolation else {
+        return unknown_isolation(&request, asked_id, unreadable.unwrap_or_default());
     };
     let mut answered = read(&shard, &context, &limits).await;
     if context.is_outdated() {
@@ -75,7 +81,7 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
         true => asked_id,
         false => shard.keep_fetch_session(context),
     };
-    reply(&request, id, answered, limits.read_committed)
+    reply(&request, id, answered, isolation)
 }
 
 /// An error of the session as a whole.
@@ -83,6 +89,28 @@ fn without_partitions(request: &Request, code: ErrorCode, session: FetchSessionI
     request.reply(&FetchResponse {
         error_code: code.0,
         session_id: session.0,
+        ..Default::default()
+    })
+}
+
+/// As Kafka answers what it fails at: the session has taken its step, and up to version 12 each partition that is named gets the error.
+fn unknown_isolation(request: &Request, session: FetchSessionId, named: Vec<SessionPartition>) -> Reply {
+    let code = ErrorCode::UNKNOWN_SERVER_ERROR;
+    let named = match request.version {
+        asked::FIRST_VERSION_BY_ID.. => Vec::new(),
+        _ => named,
+    };
+    let refused = named.into_iter().map(|partition| {
+        let data = PartitionData {
+            log_start_offset: Offset::UNKNOWN.0,
+            ..refused(partition.index.0, code)
+        };
+        (partition.topic, data)
+    });
+    request.reply(&FetchResponse {
+        error_code: code.0,
+        session_id: session.0,
+        responses: by_topic(refused).into(),
         ..Default::default()
     })
 }
@@ -95,7 +123,7 @@ fn limits(shard: &Shard, body: &FetchRequest<'_>) -> Limits {
         bytes_min: (body.min_bytes.max(0) as usize).min(bytes_max),
         bytes_max,
         wait: Duration::from_millis(body.max_wait_ms.max(0) as u64),
-        read_committed: body.isolation_level == asked::READ_COMMITTED,
+        isolation: Isolation::of(body.isolation_level),
         is_follower: is_follower(body),
     }
 }
@@ -166,9 +194,8 @@ async fn read(shard: &Rc<Shard>, context: &FetchContext, limits: &Limits) -> Vec
         let round = shard
             .read(&wanted, limits.bytes_max, limits.bytes_min, waits)
             .await;
-        let enough = round.bytes >= limits.bytes_min || round.has_news;
         match round.parked {
-            Some(parked) if !enough => {
+            Some(parked) if !round.is_enough => {
                 let is_quiet = context.session.borrow_mut().park(parked.watch());
                 if is_quiet {
                     let _ = io::timeout(time_left, parked.fired()).await;
@@ -203,16 +230,33 @@ fn with_answers(planned: Vec<Planned>, answers: Vec<ReadAnswer>) -> Vec<Answered
     planned.into_iter().map(answer).collect()
 }
 
-fn reply(request: &Request, session: FetchSessionId, answered: Vec<Answered>, read_committed: bool) -> Reply {
+fn reply(request: &Request, session: FetchSessionId, answered: Vec<Answered>, isolation: Isolation) -> Reply {
+    let data = answered.into_iter().map(|(planned, answer)| {
+        let mut data = partition_data(planned.index.0, answer, isolation);
+        if data.error_code != 0 && planned.target.is_ok() {
+            data.aborted_transactions = None;
+        }
+        (planned.topic, data)
+    });
+    request.reply(&FetchResponse {
+        session_id: session.0,
+        responses: by_topic(data).into(),
+        ..Default::default()
+    })
+}
+
+/// Partitions of the same topic in a row stand together.
+fn by_topic<'a>(
+    partitions: impl Iterator<Item = (FetchTopicName, PartitionData<'a>)>,
+) -> Vec<FetchableTopicResponse<'a>> {
     let mut topics: Vec<(FetchTopicName, Vec<PartitionData<'_>>)> = Vec::new();
-    for (planned, answer) in answered {
-        let data = partition_data(planned.index.0, answer, read_committed);
+    for (topic, data) in partitions {
         match topics.last_mut() {
-            Some((topic, partitions)) if *topic == planned.topic => partitions.push(data),
-            _ => topics.push((planned.topic, vec![data])),
+            Some((last, partitions)) if *last == topic => partitions.push(data),
+            _ => topics.push((topic, vec![data])),
         }
     }
-    let responses = topics.into_iter().map(|(topic, partitions)| {
+    let answer = |(topic, partitions): (FetchTopicName, Vec<PartitionData<'a>>)| {
         let mut answer = FetchableTopicResponse {
             partitions: partitions.into(),
             ..Default::default()
@@ -222,14 +266,11 @@ fn reply(request: &Request, session: FetchSessionId, answered: Vec<Answered>, re
             FetchTopicName::Name(name) => answer.topic = Str::from(name.to_string()),
         }
         answer
-    });
-    request.reply(&FetchResponse {
-        session_id: session.0,
-        responses: responses.collect(),
-        ..Default::default()
-    })
+    };
+    topics.into_iter().map(answer).collect()
 }
-/// Kafka answers an error with no marks and empty records.
+
+/// Kafka answers an error with no marks and empty records; the list of aborted transactions is null where a read failed.
 fn refused<'a>(index: i32, code: ErrorCode) -> PartitionData<'a> {
     PartitionData {
         partition_index: index,
@@ -240,7 +281,7 @@ fn refused<'a>(index: i32, code: ErrorCode) -> PartitionData<'a> {
     }
 }
 
-fn partition_data<'a>(index: i32, answer: ReadAnswer, read_committed: bool) -> PartitionData<'a> {
+fn partition_data<'a>(index: i32, answer: ReadAnswer, isolation: Isolation) -> PartitionData<'a> {
     let Some(marks) = answer.marks else {
         return match answer.outcome {
             ReadOutcome::Refused(code) => refused(index, code),
@@ -252,7 +293,7 @@ fn partition_data<'a>(index: i32, answer: ReadAnswer, read_committed: bool) -> P
         high_watermark: marks.high_watermark.0,
         last_stable_offset: marks.last_stable_offset.0,
         log_start_offset: marks.start_offset.0,
-        aborted_transactions: read_committed.then(Array::default),
+        aborted_transactions: (isolation == Isolation::ReadCommitted).then(Array::default),
         records: Some(Records::Segments(Vec::new())),
         ..Default::default()
     };

@@ -12,7 +12,8 @@ use crate::wire::messages::list_offsets_response::{
 };
 use crate::wire::{ErrorCode, Str};
 
-use super::{Reply, Request, asked};
+use super::asked::Isolation;
+use super::{Reply, Request};
 
 /// Before this version an answer has no room for the leader epoch.
 const FIRST_VERSION_WITH_EPOCH: i16 = 4;
@@ -52,23 +53,32 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
 }
 
 fn plan(shard: &Shard, version: i16, body: &ListOffsetsRequest<'_>) -> Vec<Topic> {
-    let read_committed = body.isolation_level == asked::READ_COMMITTED;
+    // Kafka fails at a level that isn't.
+    let isolation = Isolation::of(body.isolation_level).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR);
     let twice = asked_twice(body);
+    let mut answered_twice = BTreeSet::new();
     let topics = body.topics.iter().map(|topic| {
         let known = shard.image().topic_by_name(&topic.name).map(|topic| topic.id);
         let twice = twice.get(&*topic.name);
-        let partitions = topic.partitions.iter().map(|partition| {
-            let find = known.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).and_then(|id| {
-                if twice.is_some_and(|twice| twice.contains(&partition.partition_index)) {
+        let partitions = topic.partitions.iter().filter_map(|partition| {
+            let is_twice = twice.is_some_and(|twice| twice.contains(&partition.partition_index));
+            // Asked for twice, a partition is refused once.
+            if is_twice && !answered_twice.insert((topic.name.to_string(), partition.partition_index)) {
+                return None;
+            }
+            let find = isolation.and_then(|isolation| {
+                let id = known.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+                if is_twice {
                     return Err(ErrorCode::INVALID_REQUEST);
                 }
+                let read_committed = isolation == Isolation::ReadCommitted;
                 Ok(FindOffset {
                     partition: shard.existing_partition(id, PartitionIndex(partition.partition_index))?,
                     current_epoch: LeaderEpoch(partition.current_leader_epoch),
                     target: target(version, partition.timestamp, read_committed)?,
                 })
             });
-            (partition.partition_index, find)
+            Some((partition.partition_index, find))
         });
         Topic {
             partitions: partitions.collect(),

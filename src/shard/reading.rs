@@ -8,7 +8,7 @@ use crate::base::{CoreId, LeaderEpoch, Offset, TopicPartition};
 use crate::io::local::{Receiver, oneshot};
 use crate::log::ReadPlan;
 use crate::partition::{Found, Interest, Marks, ReadRange, Watch};
-use crate::wire::ErrorCode;
+use crate::wire::{ErrorCode, batch};
 
 use super::message::{ReadRequest, Reply, Request, WatchId};
 use super::{Shard, join_all};
@@ -46,10 +46,8 @@ pub enum ReadOutcome {
 pub struct ReadRound {
     /// In the order wanted.
     pub answers: Vec<ReadAnswer>,
-    /// Bytes of batches in all answers.
-    pub bytes: usize,
-    /// Whether an answer must not wait: an error, or a diverging log.
-    pub has_news: bool,
+    /// Whether the answers must not wait: there is an error, a diverging log, or as many bytes as were wanted.
+    pub is_enough: bool,
     /// Wakes when there is more, if the round was asked to park.
     pub parked: Option<Parked>,
 }
@@ -97,6 +95,23 @@ impl ReadAnswer {
         match &self.outcome {
             ReadOutcome::Read(segments) => segments.iter().map(Bytes::len).sum(),
             _ => 0,
+        }
+    }
+
+    /// What counts towards the bytes that a fetch waits for: those that came, or, where a limit cut them off, as many as
+    /// the limit allows. Whole batches rarely fill a limit exactly, and nobody shall wait for what can't come (Kafka counts alike).
+    fn readable_bytes(&self, wanted: &Wanted, bytes_max: usize) -> usize {
+        let ReadOutcome::Read(segments) = &self.outcome else {
+            return 0;
+        };
+        let last = segments
+            .last()
+            .and_then(|segment| batch::batches(segment).flatten().last());
+        let next = last.map_or(wanted.range.offset, |last| last.next_offset());
+        let is_cut = self.marks.is_some_and(|marks| next < marks.high_watermark);
+        match is_cut {
+            true => wanted.range.bytes_max.min(bytes_max).max(self.bytes()),
+            false => self.bytes(),
         }
     }
 
@@ -152,7 +167,7 @@ impl Shard {
             }
         }
         let answers = answers.into_iter().flatten().collect();
-        ReadRound::new(answers, bytes_max, parked)
+        ReadRound::new(wanted, answers, (bytes_min, bytes_max), parked)
     }
 
     fn park(self: &Rc<Self>, by_core: &[(CoreId, Vec<usize>)]) -> Parked {
@@ -310,24 +325,34 @@ impl Shard {
 }
 
 impl ReadRound {
-    /// Puts the cores' answers together: past `bytes_max` a partition's bytes wait for the next fetch, but for
-    /// the first ones, which always go.
-    fn new(mut answers: Vec<ReadAnswer>, bytes_max: usize, parked: Option<Parked>) -> ReadRound {
+    /// Puts the cores' answers together: past `bytes_max`, or its partition's own bound, a partition's bytes wait for the next
+    /// fetch, but for the first ones, which always go (KIP-74). Each core took its own for the first.
+    fn new(
+        wanted: &[Wanted],
+        mut answers: Vec<ReadAnswer>,
+        (bytes_min, bytes_max): (usize, usize),
+        parked: Option<Parked>,
+    ) -> ReadRound {
         let mut bytes = 0;
         let mut has_news = false;
-        for answer in &mut answers {
+        for (wanted, answer) in wanted.iter().zip(&mut answers) {
             has_news |= answer.is_news();
             let answer_bytes = answer.bytes();
-            if bytes > 0 && bytes + answer_bytes > bytes_max {
+            let room = wanted.range.bytes_max.min(bytes_max.saturating_sub(bytes));
+            if bytes > 0 && answer_bytes > room {
                 answer.outcome = ReadOutcome::Read(Vec::new());
             } else {
                 bytes += answer_bytes;
             }
         }
+        let readable = || {
+            let each = wanted.iter().zip(&answers);
+            each.map(|(wanted, answer)| answer.readable_bytes(wanted, bytes_max))
+                .sum::<usize>()
+        };
         ReadRound {
+            is_enough: has_news || bytes >= bytes_min || readable() >= bytes_min,
             answers,
-            bytes,
-            has_news,
             parked,
         }
     }

@@ -304,9 +304,130 @@ fn partitions_asked_for_twice_are_answered_as_kafka_does() {
     request.topics = twice.collect::<Vec<_>>().into();
     let answer = connection.call(7, &request);
     for topic in answer.topics.iter() {
+        assert!(topic.partitions.len() <= 1, "once");
         for partition in topic.partitions.iter() {
             assert_eq!(partition.error_code, ErrorCode::INVALID_REQUEST.0);
         }
+    }
+}
+
+#[test]
+fn the_first_batch_comes_whatever_the_limits_and_the_others_keep_to_them() {
+    let broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    create(&mut connection);
+    let all: Vec<i32> = (0..PARTITIONS).collect();
+    for partition in &all {
+        produce(&mut connection, *partition, 1);
+        produce(&mut connection, *partition, 1);
+    }
+    let one = batch(1).len();
+    // The request's limit, the partitions' limit, and how many partitions come with how many bytes.
+    let cases = [
+        (0, 1 << 20, vec![(0, one)]),
+        (one - 1, 1 << 20, vec![(0, one)]),
+        (1 << 20, 0, vec![(0, one)]),
+        (1 << 20, one - 1, vec![(0, one)]),
+        (
+            1 << 20,
+            one,
+            all.iter().map(|partition| (*partition, one)).collect(),
+        ),
+        (3 * one, one, (0..3).map(|partition| (partition, one)).collect()),
+        (
+            4 * one,
+            2 * one,
+            (0..2).map(|partition| (partition, 2 * one)).collect(),
+        ),
+    ];
+    for (bytes_max, partition_bytes_max, expected) in cases {
+        let mut request = fetch(&all, 0, 1);
+        request.max_bytes = bytes_max as i32;
+        let bounded = request.topics.iter().map(|mut topic| {
+            let partitions = topic.partitions.iter().map(|mut partition| {
+                partition.partition_max_bytes = partition_bytes_max as i32;
+                partition
+            });
+            topic.partitions = partitions.collect();
+            topic
+        });
+        request.topics = bounded.collect();
+        let answer = connection.call(FETCH, &request);
+        let found = bytes_of(&answer);
+        assert_eq!(found[0], expected[0], "{bytes_max} {partition_bytes_max}");
+        assert!(found.iter().all(|(_, bytes)| *bytes <= expected[0].1));
+        let total = |found: &[(i32, usize)]| found.iter().map(|(_, bytes)| bytes).sum::<usize>();
+        assert!(total(&found) <= bytes_max.max(one), "{bytes_max}: {found:?}");
+        if expected.len() < 2 || expected.len() == all.len() {
+            assert_eq!(found, expected, "{bytes_max} {partition_bytes_max}");
+        }
+    }
+}
+
+#[test]
+fn fetch_max_bytes_bounds_every_answer() {
+    let one = batch(1).len();
+    let broker = Broker::start_with(&["fetch.max.bytes=1024"]);
+    let mut connection = Connection::open(&broker);
+    create(&mut connection);
+    for _ in 0..30 {
+        produce(&mut connection, 3, 1);
+    }
+    let answer = connection.call(FETCH, &fetch(&[3], 0, 1));
+    assert_eq!(bytes_of(&answer), [(3, 1024 / one * one)]);
+    // More than that is never waited for.
+    let answer = connection.call(FETCH, &fetch(&[3], LONG_MS, 1 << 20));
+    assert_eq!(bytes_of(&answer), [(3, 1024 / one * one)]);
+}
+
+#[test]
+fn a_partition_that_is_not_does_not_end_the_wait_for_the_others() {
+    let broker = Broker::start();
+    let (mut consumer, mut producer) = (Connection::open(&broker), Connection::open(&broker));
+    create(&mut producer);
+    let id = consumer.send(FETCH, &fetch(&[3, PARTITIONS], LONG_MS, 1));
+    assert!(consumer.is_silent_for(Duration::from_millis(100)));
+    produce(&mut producer, 3, 1);
+    let answer = consumer.answer::<FetchRequest>(FETCH, id);
+    let topic = answer.responses.iter().next().expect("the topic's answer");
+    let codes: Vec<i16> = topic
+        .partitions
+        .iter()
+        .map(|partition| partition.error_code)
+        .collect();
+    assert_eq!(codes, [0, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0]);
+    // With nothing else to wait for it is told at once.
+    consumer.call(FETCH, &fetch(&[PARTITIONS], LONG_MS, 1));
+}
+
+#[test]
+fn an_isolation_level_that_is_not_fails_every_partition() {
+    let broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    create(&mut connection);
+    for level in [-1, 2, 100] {
+        let mut request = fetch(&[0, 1], LONG_MS, 1);
+        request.isolation_level = level;
+        let answer = connection.call(FETCH, &request);
+        assert_eq!(answer.error_code, ErrorCode::UNKNOWN_SERVER_ERROR.0);
+        let topic = answer.responses.iter().next().expect("the topic's answer");
+        assert!(
+            topic
+                .partitions
+                .iter()
+                .all(|partition| partition.error_code == -1)
+        );
+        assert_eq!(topic.partitions.len(), 2);
+        let mut request = list_offsets_request(TOPIC, -1);
+        request.isolation_level = level;
+        let answer = connection.call(7, &request);
+        let topic = answer.topics.iter().next().expect("the topic's answer");
+        assert!(
+            topic
+                .partitions
+                .iter()
+                .all(|partition| partition.error_code == -1)
+        );
     }
 }
 
