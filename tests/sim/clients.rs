@@ -1,6 +1,6 @@
 //! The clients of a run: each notes in the model what it sent, what was acknowledged and what it was shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use ringlog::wire::{ErrorCode, Records};
 
 use crate::kit::{again, connect, connect_with};
 use crate::model::{Model, Read, Value};
+use crate::session::Session;
 
 pub const TOPIC: &str = "model";
 pub const PARTITIONS: usize = 4;
@@ -163,6 +164,53 @@ pub async fn consume(bootstrap: HostPort, wait_max: Duration, model: Model) {
                 }
             }
         }
+    }
+}
+
+/// As [`consume`], in fetch sessions.
+pub async fn consume_in_sessions(bootstrap: HostPort, wait_max: Duration, model: Model) {
+    let cluster = connect(bootstrap).await;
+    let topic = topic_id(&cluster).await;
+    loop {
+        let start = io::now();
+        let mut session = Session::new(cluster.clone(), topic, &[0; PARTITIONS], wait_max);
+        while io::now().since(start) < Duration::from_secs(2) {
+            match session.next().await {
+                Err(error) => begin_again(error).await,
+                Ok(read) => {
+                    model.operated();
+                    for (partition, records) in read {
+                        records.into_iter().for_each(|read| model.read(partition, read));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// As [`await_one_each`], in a fetch session.
+pub async fn await_one_each_in_session(bootstrap: HostPort, from: Vec<i64>) {
+    let cluster = connect_with(bootstrap, FOREVER).await;
+    let topic = topic_id(&cluster).await;
+    let mut session = Session::new(cluster, topic, &from, FOREVER);
+    let mut missing: BTreeSet<i32> = (0..PARTITIONS as i32).collect();
+    while !missing.is_empty() {
+        for (partition, records) in session.next().await.expect("an honest world") {
+            if !records.is_empty() {
+                missing.remove(&partition);
+            }
+        }
+    }
+}
+
+/// Waits a little after a failure that may pass, or that only asks for a new session.
+async fn begin_again(error: ClientError) {
+    match error {
+        ClientError::Refused {
+            code: ErrorCode::FETCH_SESSION_ID_NOT_FOUND | ErrorCode::INVALID_FETCH_SESSION_EPOCH,
+            ..
+        } => {}
+        error => again(error).await,
     }
 }
 
@@ -398,13 +446,18 @@ async fn fetcher(cluster: &Cluster, from: &[i64], wait_max: Duration, patience: 
 
 /// The records of an answer from the offset asked for on.
 fn records(fetched: &Fetched) -> Vec<Read> {
+    records_in(&fetched.batches, fetched.from.0)
+}
+
+/// The records of whole batches from `from` on.
+pub fn records_in(batches: &[u8], from: i64) -> Vec<Read> {
     let mut records = Vec::new();
-    for view in batch::batches(&fetched.batches) {
+    for view in batch::batches(batches) {
         let Ok(view) = view else { break };
         let payload = view.payload(1 << 20).expect("a small batch");
         for record in view.records(&payload) {
             let record = record.expect("a whole record");
-            if record.offset >= fetched.from {
+            if record.offset.0 >= from {
                 records.push(Read {
                     offset: record.offset.0,
                     value: Value::from_bytes(record.value.expect("a value")),

@@ -18,3 +18,4 @@ mod produce_fetch;
 mod run;
 mod scenarios;
 mod seeds;
+mod session;

@@ -12,7 +12,8 @@ use crate::model::Model;
 const PIPELINED: u32 = 5;
 const STUBBORN: u32 = 2;
 const PLAIN: u32 = 2;
-const CONSUMERS: u32 = 2;
+/// One consumer without and one with fetch sessions for each.
+const CONSUMERS_WAIT_MAX: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];
 const DEATHS: u64 = 3;
 /// Consumers that wait at the end of the log when all is calm.
 const PARKED: usize = 8;
@@ -99,10 +100,13 @@ impl Run {
         });
         assert!(sim.pass_until(PATIENCE, || created.has_ended()), "no topic");
         let producers = self.start_producers();
-        for consumer in 0..CONSUMERS {
-            let (bootstrap, model) = (bootstrap.clone(), self.model.clone());
-            let wait_max = Duration::from_millis(if consumer == 0 { 100 } else { 10_000 });
-            sim.run(self.clients, move || clients::consume(bootstrap, wait_max, model));
+        for wait_max in CONSUMERS_WAIT_MAX {
+            let (address, model) = (bootstrap.clone(), self.model.clone());
+            sim.run(self.clients, move || clients::consume(address, wait_max, model));
+            let (address, model) = (bootstrap.clone(), self.model.clone());
+            sim.run(self.clients, move || {
+                clients::consume_in_sessions(address, wait_max, model)
+            });
         }
         let all = self.plan.records as usize * PIPELINED as usize;
         for death in 0..DEATHS {
@@ -253,9 +257,14 @@ impl Run {
             .map(|log| log.last().map_or(0, |last| last.offset + 1))
             .collect();
         let parked: Vec<_> = (0..PARKED)
-            .map(|_| {
+            .map(|index| {
                 let (bootstrap, ends) = (bootstrap.clone(), ends.clone());
-                sim.run(self.clients, move || clients::await_one_each(bootstrap, ends))
+                match index % 2 {
+                    0 => sim.run(self.clients, move || clients::await_one_each(bootstrap, ends)),
+                    _ => sim.run(self.clients, move || {
+                        clients::await_one_each_in_session(bootstrap, ends)
+                    }),
+                }
             })
             .collect();
         sim.pass(Duration::from_secs(2));
