@@ -29,8 +29,10 @@ pub struct CoreCounters {
     /// Times the executor underneath took the thread away from the loop for its own parking. Nearly always zero; each
     /// may have cost up to 10 ms.
     pub executor_parks: u64,
-    /// Passes longer than the stall limit.
+    /// Passes longer than the stall limit (`ringlog.stall.limit.ms`), what the thread waited for its CPU left out.
     pub stalls: u64,
+    /// Passes that were longer only because the kernel ran something else on the core's CPU.
+    pub preemptions: u64,
     /// The longest pass.
     pub longest_pass: Duration,
     /// Times the watchdog found that an awake core made no pass for a second.
@@ -65,7 +67,7 @@ impl fmt::Display for CoreCounters {
         write!(
             f,
             "passes={} enters={} completions={} sleeps={} broken_sleeps={} executor_parks={} stalls={} \
-             longest_pass={:?} watchdog_alarms={} buffers_exhausted={} peer_wakes={}",
+             preemptions={} longest_pass={:?} watchdog_alarms={} buffers_exhausted={} peer_wakes={}",
             self.passes,
             self.enters,
             self.completions,
@@ -73,6 +75,7 @@ impl fmt::Display for CoreCounters {
             self.broken_sleeps,
             self.executor_parks,
             self.stalls,
+            self.preemptions,
             self.longest_pass,
             self.watchdog_alarms,
             self.buffers_exhausted,

@@ -15,6 +15,7 @@ use super::super::{Profile, local};
 use super::clock;
 use super::core::Core;
 use super::ring::{REAP_BATCH, Woken, reap};
+use super::waiting::Waiting;
 use crate::base::Instant;
 
 /// How often tasks get a turn in one pass before the world is looked at again: enough for a request's way over several
@@ -34,7 +35,8 @@ pub(super) async fn drive(core: Rc<Core>, profile: Profile, stall_limit: Duratio
     let mut driver = Driver {
         core: &core,
         profile,
-        stall_limit_ns: u64::try_from(stall_limit.as_nanos()).unwrap_or(u64::MAX),
+        stall_limit,
+        waiting: Waiting::of_this_thread(),
         scratch: Vec::with_capacity(REAP_BATCH),
         quiet_since: None,
         quiet_passes: 0,
@@ -49,7 +51,8 @@ pub(super) async fn drive(core: Rc<Core>, profile: Profile, stall_limit: Duratio
 struct Driver<'a> {
     core: &'a Rc<Core>,
     profile: Profile,
-    stall_limit_ns: u64,
+    stall_limit: Duration,
+    waiting: Waiting,
     scratch: Vec<cqueue::Entry>,
     quiet_since: Option<Instant>,
     quiet_passes: u32,
@@ -59,6 +62,7 @@ impl Driver<'_> {
     async fn pass(&mut self) {
         let core = self.core;
         let begun = clock::now();
+        self.waiting.keep_fresh(begun);
         self.hear(begun);
         self.look();
         let ran = core.tasks.runnable() > 0;
@@ -69,11 +73,18 @@ impl Driver<'_> {
         stats.passes.add(1);
 
         if ran {
-            let took = clock::now().since(begun).as_nanos() as u64;
-            if took > self.stall_limit_ns {
-                stats.stalls.add(1);
+            let ended = clock::now();
+            let took = ended.since(begun);
+            stats.longest_pass_ns.raise_to(took.as_nanos() as u64);
+            if took > self.stall_limit {
+                let own = took.saturating_sub(self.waiting.in_this_pass(ended));
+                let stalls = if own > self.stall_limit {
+                    &stats.stalls
+                } else {
+                    &stats.preemptions
+                };
+                stalls.add(1);
             }
-            stats.longest_pass_ns.raise_to(took);
         }
         let may_sleep = self.may_sleep(ran, begun) && self.is_quiet();
         self.quiet_passes = if ran { 0 } else { self.quiet_passes + 1 };

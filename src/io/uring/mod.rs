@@ -26,6 +26,7 @@ pub mod signal;
 mod start;
 mod task;
 mod timers;
+mod waiting;
 mod watchdog;
 
 pub use clock::{now, wall_now};
