@@ -128,7 +128,7 @@ fn closed(reason: String) -> Pending {
 impl Request {
     /// The body as message `M`. Bytes behind it are ignored, as Kafka ignores them.
     pub fn body<'a, M: Message<'a>>(&'a self) -> Result<M, DecodeError> {
-        let mut decoder = Decoder::new(&self.frame[self.body_at..]);
+        let mut decoder = Decoder::of_request(&self.frame[self.body_at..]);
         M::decode(&mut decoder, self.version)
     }
 

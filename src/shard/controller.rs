@@ -67,7 +67,7 @@ impl NewTopics {
                 body_at,
                 version,
             } => {
-                let mut decoder = Decoder::new(&frame[*body_at..]);
+                let mut decoder = Decoder::of_request(&frame[*body_at..]);
                 CreateTopicsRequest::decode(&mut decoder, *version).map(|request| decide(&request))
             }
             NewTopics::Named(names) => {

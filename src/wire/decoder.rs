@@ -12,6 +12,11 @@ use crate::wire::array::{Array, Element};
 use crate::wire::message::{Blob, Records, Str};
 use crate::wire::varint;
 
+/// What a request may name: elements of all its arrays together, and tagged fields. More than the 200,000 partitions
+/// that a cluster of Kafka's is advised to have. It bounds the time that reading one request holds its core: ten
+/// million topics without a partition fit into a frame.
+pub const ELEMENTS_MAX: usize = 1 << 18;
+
 /// Why bytes are not the message that they were taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeError {
@@ -36,6 +41,8 @@ pub enum Fault {
     NotUtf8,
     /// An array that claims more elements than bytes are left.
     CountTooLarge { count: usize, left: usize },
+    /// Elements beyond what one request may name.
+    TooManyElements { count: usize },
     /// A tagged field that does not exist in this version.
     TagNotValid { tag: u32 },
     /// A tagged field whose content ends before its size.
@@ -78,6 +85,12 @@ impl fmt::Display for Fault {
             Fault::CountTooLarge { count, left } => {
                 write!(f, "{count} elements claimed, {left} bytes are left")
             }
+            Fault::TooManyElements { count } => {
+                write!(
+                    f,
+                    "{count} more elements, a request may name {ELEMENTS_MAX} in all"
+                )
+            }
             Fault::TagNotValid { tag } => write!(f, "tag {tag} does not exist in this version"),
             Fault::TagSize { tag, left } => write!(f, "tag {tag} leaves {left} of its bytes unread"),
             Fault::UnsupportedVersion { version } => write!(f, "version {version} does not exist"),
@@ -113,6 +126,8 @@ impl<T> At<T> for Result<T, DecodeError> {
 #[derive(Clone, Debug)]
 pub struct Decoder<'a> {
     rest: &'a [u8],
+    /// Elements and tagged fields that may still come.
+    elements_left: usize,
 }
 
 macro_rules! fixed {
@@ -127,7 +142,18 @@ macro_rules! fixed {
 impl<'a> Decoder<'a> {
     /// Reads `bytes` from their start.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Decoder { rest: bytes }
+        Decoder {
+            rest: bytes,
+            elements_left: usize::MAX,
+        }
+    }
+
+    /// Reads a request that anyone may have sent: at most [`ELEMENTS_MAX`] elements of it.
+    pub fn of_request(bytes: &'a [u8]) -> Self {
+        Decoder {
+            rest: bytes,
+            elements_left: ELEMENTS_MAX,
+        }
     }
 
     /// What is not read yet.
@@ -292,6 +318,7 @@ impl<'a> Decoder<'a> {
             }
             .into());
         }
+        self.count(count)?;
         let start = self.rest;
         match T::FIXED_SIZE {
             Some(size) => {
@@ -338,10 +365,16 @@ impl<'a> Decoder<'a> {
         mut known: impl FnMut(u32, &mut Decoder<'a>) -> Result<bool, DecodeError>,
     ) -> Result<(), DecodeError> {
         for _ in 0..self.uvarint()? {
+            self.count(1)?;
             let tag = self.uvarint()?;
             let size = self.uvarint()? as usize;
-            let mut content = Decoder::new(self.take(size)?);
-            if known(tag, &mut content)? && !content.is_empty() {
+            let mut content = Decoder {
+                rest: self.take(size)?,
+                elements_left: self.elements_left,
+            };
+            let is_known = known(tag, &mut content)?;
+            self.elements_left = content.elements_left;
+            if is_known && !content.is_empty() {
                 return Err(Fault::TagSize {
                     tag,
                     left: content.rest.len(),
@@ -349,6 +382,12 @@ impl<'a> Decoder<'a> {
                 .into());
             }
         }
+        Ok(())
+    }
+
+    fn count(&mut self, count: usize) -> Result<(), DecodeError> {
+        let left = self.elements_left.checked_sub(count);
+        self.elements_left = left.ok_or(Fault::TooManyElements { count })?;
         Ok(())
     }
 
