@@ -57,7 +57,8 @@ fn made(item: &Item<'_>, field: &Field) -> String {
 
 /// A macro that passes the path of every message to another macro.
 pub fn table(messages: &[Message]) -> String {
-    let mut out = String::from("\n#[cfg(test)]\nmacro_rules! for_each_message {\n    ($then:ident) => {\n");
+    let mut out = String::from("\n#[cfg(any(test, fuzzing))]\n");
+    out.push_str("macro_rules! for_each_message {\n    ($then:ident) => {\n");
     out.push_str("        $then! {\n");
     for message in messages {
         writeln!(

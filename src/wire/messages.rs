@@ -5,7 +5,7 @@
 
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(in crate::wire) use for_each_message;
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub mod error;
 #[cfg(test)]
 mod fixtures;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 #[cfg(test)]
 mod hostile_tests;
 pub mod message;
