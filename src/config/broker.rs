@@ -1,7 +1,7 @@
 //! The broker's configuration: a file and overrides, read, checked and typed.
 
 use super::cores::Cores;
-use super::listeners::{ListenerConfig, ListenerSettings, Listeners};
+use super::listeners::{self, ListenerConfig, ListenerSettings, Listeners};
 use super::setting::{Effect, Kind, Setting, split_list};
 use super::table::{broker_setting, broker_settings, family};
 use super::{ConfigError, Warning, properties};
@@ -96,6 +96,7 @@ impl Config {
         };
         config.node_id = config.read_node_id()?;
         config.check_retention()?;
+        config.check_connections()?;
         config.log_dir = config.read_log_dir()?;
         config.cores = Cores::parse(config.text("ringlog.cores")).expect("the table's check has passed it");
         config.profile = match config.text("ringlog.profile") {
@@ -140,6 +141,16 @@ impl Config {
                     "-1 (for ever) or a whole number of at least 1",
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// Kafka's rule: nobody may come in, but for those that are named.
+    fn check_connections(&self) -> Result<(), ConfigError> {
+        let key = "max.connections.per.ip";
+        if self.number(key) == 0 && self.connections_per_address_overrides().is_empty() {
+            let expected = "at least 1 without max.connections.per.ip.overrides";
+            return Err(ConfigError::new(key, self.text(key), expected));
         }
         Ok(())
     }
@@ -389,6 +400,22 @@ impl Config {
         u64::try_from(self.number("connections.max.idle.ms"))
             .ok()
             .map(Duration::from_millis)
+    }
+
+    /// `max.connections`.
+    pub fn connections_max(&self) -> usize {
+        self.bytes("max.connections")
+    }
+
+    /// `max.connections.per.ip`.
+    pub fn connections_per_address_max(&self) -> usize {
+        self.bytes("max.connections.per.ip")
+    }
+
+    /// `max.connections.per.ip.overrides`: hosts and their numbers.
+    pub fn connections_per_address_overrides(&self) -> Vec<(&str, usize)> {
+        listeners::address_counts(self.text("max.connections.per.ip.overrides"))
+            .expect("the table's check has passed it")
     }
 
     /// `producer.id.expiration.ms`.

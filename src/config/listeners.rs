@@ -13,6 +13,26 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub(super) const PROTOCOL_MAP_EXPECTED: &str =
     "NAME:PROTOCOL,… with each name once, and PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL as the protocol";
 
+/// How a message says what `max.connections.per.ip.overrides` takes.
+pub(super) const ADDRESS_COUNTS_EXPECTED: &str = "address:count,… with a count of at least 0";
+
+/// Whether `text` is what `max.connections.per.ip.overrides` takes.
+pub(super) fn are_address_counts(text: &str) -> bool {
+    address_counts(text).is_some()
+}
+
+/// The addresses and counts of `max.connections.per.ip.overrides`. The last colon parts them: IPv6 addresses have more.
+pub(super) fn address_counts(text: &str) -> Option<Vec<(&str, usize)>> {
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let parsed = entries.map(|entry| {
+        let (address, count) = entry.rsplit_once(':')?;
+        let address = address.trim().trim_start_matches('[').trim_end_matches(']');
+        let count: i32 = count.trim().parse().ok()?;
+        (!address.is_empty()).then_some((address, usize::try_from(count).ok()?))
+    });
+    parsed.collect()
+}
+
 const LISTENER_EXPECTED: &str = "a comma-separated list of NAME://host:port (IPv6 addresses in brackets)";
 
 /// The most listeners a node may have: each core opens every one of them.
@@ -343,6 +363,23 @@ mod tests {
         "listener.security.protocol.map",
         "X:PLAINTEXT,Y:PLAINTEXT,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     );
+
+    #[test]
+    fn counts_of_addresses_are_parted_by_the_last_colon() {
+        let parsed = address_counts("10.0.0.1:5, ::1:7,[fe80::1]:0,host:9");
+        let expected = [("10.0.0.1", 5), ("::1", 7), ("fe80::1", 0), ("host", 9)];
+        assert_eq!(parsed, Some(expected.to_vec()));
+        assert_eq!(address_counts(""), Some(Vec::new()));
+        for wrong in [
+            "10.0.0.1",
+            "10.0.0.1:-1",
+            ":5",
+            "10.0.0.1:x",
+            "10.0.0.1:99999999999",
+        ] {
+            assert_eq!(address_counts(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn listeners_are_read_as_kafka_reads_them() {

@@ -5,21 +5,26 @@
 //! it polls the next: as in Kafka a request sees what those before it did, and a client that doesn't read its answers costs
 //! one of them. Only requests that [overlap](api::Started::overlaps) run together: produce requests, whose
 //! answers are small and whose waits (for another core, for a flush) would otherwise add up.
+//!
+//! So a client that doesn't read holds one answer here (at most 8 MiB of records), a full queue and what its own
+//! socket takes; then its requests are not read either.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::api::{self, Origin, Pending, Reply};
 use crate::io::local::Notify;
 use crate::io::net::{Stream, Writer};
 use crate::io::{self, Planted};
-use crate::shard::Shard;
+use crate::shard::{Place, Shard};
 
+use super::connections::Activity;
 use super::frames::Frames;
 use super::log_limit::LogLimit;
 
@@ -27,20 +32,47 @@ use super::log_limit::LogLimit;
 /// past this the client waits in its own socket buffer.
 const IN_FLIGHT_MAX: usize = 64;
 
+/// Bytes of requests that wait in the queue, before no more are read: one produce request of Kafka's default size
+/// for each of the five that a Java producer has under way, and more than one frame only if they are small.
+const QUEUED_BYTES_MAX: usize = 8 << 20;
+
+/// Bytes in one send. A client that takes no such piece within `connections.max.idle.ms` counts as idle.
+const SEND_BYTES_MAX: usize = 1 << 20;
+
 /// Segments in one send, below the kernel's limit of 1,024 (`IOV_MAX`).
 const SEND_SEGMENTS_MAX: usize = 512;
 
 /// What the two tasks of a connection share.
-struct Connection {
+pub struct Connection {
     shard: Rc<Shard>,
     origin: Rc<Origin>,
+    activity: Activity,
+    /// Whether it never goes to make room for another.
+    is_protected: bool,
     queue: RefCell<VecDeque<Slot>>,
+    queued_bytes: Cell<usize>,
     /// The answerer, to wake when a request was queued or the connection ends.
     answerer: RefCell<Option<Waker>>,
     /// Wakes the reader: the queue has room, or the connection ends.
     room: Notify,
     /// Nothing more will be read.
     ending: Cell<bool>,
+    /// Nothing more will be sent either.
+    closed: Cell<bool>,
+    /// The answerer while it sends, to wake when the connection is closed.
+    sender: RefCell<Option<Waker>>,
+    /// Given back with the connection.
+    _place: Place,
+}
+
+/// What a connection is served with.
+pub struct Terms {
+    /// Its entry among those of its core.
+    pub activity: Activity,
+    /// Its place among those of the node.
+    pub place: Place,
+    /// Whether it never goes to make room for another.
+    pub is_protected: bool,
 }
 
 struct Slot {
@@ -48,6 +80,8 @@ struct Slot {
     overlaps: bool,
     /// Need not run when nobody will read its answer.
     only_reads: bool,
+    /// Of its frame.
+    frame_bytes: usize,
     state: SlotState,
 }
 
@@ -57,25 +91,59 @@ enum SlotState {
 }
 
 /// Serves `stream` until either side closes it.
-pub async fn serve(shard: Rc<Shard>, stream: Stream, origin: Origin, limit: Rc<LogLimit>) {
+pub async fn serve(shard: Rc<Shard>, stream: Stream, origin: Origin, terms: Terms, limit: Rc<LogLimit>) {
     let frame_bytes_max = shard.config().request_bytes_max();
     let (reader, writer) = stream.split();
     let connection = Rc::new(Connection {
         shard,
         origin: Rc::new(origin),
+        activity: terms.activity,
+        is_protected: terms.is_protected,
         queue: RefCell::default(),
+        queued_bytes: Cell::new(0),
         answerer: RefCell::default(),
         room: Notify::default(),
         ending: Cell::new(false),
+        closed: Cell::new(false),
+        sender: RefCell::default(),
+        _place: terms.place,
     });
+    connection.activity.open(&connection);
     io::spawn(connection.clone().answer(writer, limit.clone()));
+    let on_bytes = || connection.activity.note();
     connection
-        .read(Frames::new(reader, frame_bytes_max), &limit)
+        .read(Frames::new(reader, frame_bytes_max, &on_bytes), &limit)
         .await;
 }
 
 impl Connection {
-    async fn read(&self, mut frames: Frames, limit: &LogLimit) {
+    /// When it was last active.
+    pub fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// Whether its client waits for us: then it isn't idle, however long that takes.
+    pub fn is_served(&self) -> bool {
+        self.sender.borrow().is_none() && !self.queue.borrow().is_empty()
+    }
+
+    /// Whether it may be closed to make room for another.
+    pub fn may_make_room(&self) -> bool {
+        !self.is_protected && !self.closed.get()
+    }
+
+    /// Ends it now, whatever its client still waits for.
+    pub fn close(&self) {
+        tracing::debug!("closing the connection of {}: it was idle", self.origin.peer);
+        self.closed.set(true);
+        self.clear_queue();
+        self.end();
+        if let Some(sender) = self.sender.borrow_mut().take() {
+            sender.wake();
+        }
+    }
+
+    async fn read(&self, mut frames: Frames<'_>, limit: &LogLimit) {
         while !self.ending.get() {
             match frames.next().await {
                 Ok(Some(frame)) => self.queue(frame).await,
@@ -93,16 +161,32 @@ impl Connection {
     }
 
     async fn queue(&self, frame: BytesMut) {
-        while self.queue.borrow().len() >= IN_FLIGHT_MAX && !self.ending.get() {
+        while self.is_full(frame.len()) && !self.ending.get() {
             self.room.notified().await;
         }
+        let frame_bytes = frame.len();
+        self.queued_bytes.set(self.queued_bytes.get() + frame_bytes);
         let started = api::start(self.shard.clone(), self.origin.clone(), frame);
         self.queue.borrow_mut().push_back(Slot {
             overlaps: started.overlaps,
             only_reads: started.only_reads,
+            frame_bytes,
             state: SlotState::Running(started.future),
         });
         self.wake_answerer();
+    }
+
+    /// Whether a frame has to wait before it is queued. Alone it may be as large as it is.
+    fn is_full(&self, frame_bytes: usize) -> bool {
+        let queued = self.queue.borrow().len();
+        queued >= IN_FLIGHT_MAX || queued > 0 && self.queued_bytes.get() + frame_bytes > QUEUED_BYTES_MAX
+    }
+
+    fn clear_queue(&self) {
+        let cleared = std::mem::take(&mut *self.queue.borrow_mut());
+        self.queued_bytes.set(0);
+        // Their futures may reach back to this connection's shard as they go.
+        drop(cleared);
     }
 
     /// Reads no more. What was received whole still runs: a producer with `acks=0` may be gone already.
@@ -131,13 +215,13 @@ impl Connection {
                             "closing the connection of {}: {reason}",
                             self.origin.peer
                         ));
-                        self.queue.borrow_mut().clear();
+                        self.clear_queue();
                         self.end();
                     }
                 }
             }
             self.room.notify();
-            if !segments.is_empty() && writer.send(std::mem::take(&mut segments)).await.is_err() {
+            if !self.send(&mut writer, std::mem::take(&mut segments)).await {
                 self.end();
             }
             if self.ending.get() && self.queue.borrow().is_empty() {
@@ -147,6 +231,28 @@ impl Connection {
         writer.shutdown();
     }
 
+    /// Sends `segments` piece by piece; false when the connection is of no use any more.
+    async fn send(&self, writer: &mut Writer, mut segments: Vec<Bytes>) -> bool {
+        while !segments.is_empty() && !self.closed.get() {
+            let rest = segments.split_off(first_piece(&segments));
+            let mut sending = pin!(writer.send(std::mem::replace(&mut segments, rest)));
+            let sent = poll_fn(|cx| {
+                if self.closed.get() {
+                    return Poll::Ready(false);
+                }
+                self.sender.replace(Some(cx.waker().clone()));
+                sending.as_mut().poll(cx).map(|outcome| outcome.is_ok())
+            });
+            let sent = sent.await;
+            self.sender.take();
+            if !sent {
+                return false;
+            }
+            self.activity.note();
+        }
+        !self.closed.get()
+    }
+
     /// Polls the front request and those that overlap with it; ready when the front one is done, or the connection ends
     /// with nothing left.
     fn poll_queue(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -154,6 +260,8 @@ impl Connection {
         let mut queue = self.queue.borrow_mut();
         if self.ending.get() {
             queue.retain(|slot| !(slot.only_reads && matches!(slot.state, SlotState::Running(_))));
+            self.queued_bytes
+                .set(queue.iter().map(|slot| slot.frame_bytes).sum());
         }
         let overlapping = queue.iter().take_while(|slot| slot.overlaps).count();
         for slot in queue.iter_mut().take(overlapping.max(1)) {
@@ -183,11 +291,23 @@ impl Connection {
         if segments >= SEND_SEGMENTS_MAX || !queue.front().is_some_and(Slot::is_done) {
             return None;
         }
-        match queue.pop_front()?.state {
+        let slot = queue.pop_front()?;
+        self.queued_bytes.set(self.queued_bytes.get() - slot.frame_bytes);
+        match slot.state {
             SlotState::Done(reply) => Some(reply),
             SlotState::Running(_) => None,
         }
     }
+}
+
+/// How many of `segments` go together: whole ones, at least the first, and no more than one send's bytes.
+fn first_piece(segments: &[Bytes]) -> usize {
+    let mut bytes = 0;
+    let fits = segments.iter().take_while(|segment| {
+        bytes += segment.len();
+        bytes <= SEND_BYTES_MAX
+    });
+    fits.count().max(1)
 }
 
 impl Slot {

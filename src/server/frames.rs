@@ -18,10 +18,15 @@ const RECEIVE_IN_PLACE_BYTES_MIN: usize = 32 << 10;
 /// claimed and never sent costs this and no more.
 const AHEAD_BYTES_MAX: usize = 1 << 20;
 
+/// What is received in place at once: who sends slowly is seen to send.
+const RECEIVE_IN_PLACE_BYTES_MAX: usize = 4 << 20;
+
 /// The frames of one connection.
-pub struct Frames {
+pub struct Frames<'a> {
     reader: Reader,
     frame_bytes_max: usize,
+    /// Hears of every arrival.
+    on_bytes: &'a dyn Fn(),
     chunk: Option<Chunk>,
     chunk_at: usize,
 }
@@ -58,12 +63,14 @@ impl From<io::Error> for FrameError {
     }
 }
 
-impl Frames {
-    /// The frames of what `reader` receives, each at most `frame_bytes_max` bytes.
-    pub fn new(reader: Reader, frame_bytes_max: usize) -> Frames {
+impl<'a> Frames<'a> {
+    /// The frames of what `reader` receives, each at most `frame_bytes_max` bytes; `on_bytes` is called whenever something has
+    /// arrived.
+    pub fn new(reader: Reader, frame_bytes_max: usize, on_bytes: &'a dyn Fn()) -> Frames<'a> {
         Frames {
             reader,
             frame_bytes_max,
+            on_bytes,
             chunk: None,
             chunk_at: 0,
         }
@@ -123,8 +130,12 @@ impl Frames {
     }
 
     async fn receive_in_place(&mut self, frame: BytesMut, missing: usize) -> Result<BytesMut, FrameError> {
-        match self.reader.recv_exact(frame, missing).await {
-            Ok(frame) => Ok(frame),
+        let now = missing.min(RECEIVE_IN_PLACE_BYTES_MAX);
+        match self.reader.recv_exact(frame, now).await {
+            Ok(frame) => {
+                (self.on_bytes)();
+                Ok(frame)
+            }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(FrameError::Truncated),
             Err(error) => Err(error.into()),
         }
@@ -136,7 +147,10 @@ impl Frames {
             self.chunk = None;
             self.chunk_at = 0;
             match self.reader.recv().await? {
-                Some(chunk) => self.chunk = Some(chunk),
+                Some(chunk) => {
+                    (self.on_bytes)();
+                    self.chunk = Some(chunk);
+                }
                 None => return Ok(false),
             }
         }

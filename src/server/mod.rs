@@ -4,6 +4,7 @@
 //! core accepts on its own socket of every listener.
 
 mod connection;
+mod connections;
 mod frames;
 mod home;
 mod listeners;

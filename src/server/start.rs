@@ -5,6 +5,7 @@
     reason = "the cores' threads take their parts here once, before any request"
 )]
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,12 +15,13 @@ use crate::api::Origin;
 use crate::base::{CoreId, Instant};
 use crate::config::{self, Config, ListenerConfig};
 use crate::io::mesh::{self, Port};
-use crate::io::net::{Bound, Listener};
+use crate::io::net::{Bound, Listener, Stream};
 
 use crate::io::{self, Options, Signal, signal};
-use crate::shard::{CONTROLLER_CORE, MAILBOX_MESSAGES, Message, Node, Shard};
+use crate::shard::{AddressIsFull, CONTROLLER_CORE, MAILBOX_MESSAGES, Message, Node, Shard, Visitor};
 
-use super::connection;
+use super::connection::{self, Terms};
+use super::connections::Connections;
 use super::home::Home;
 use super::listeners;
 use super::log_limit::LogLimit;
@@ -80,8 +82,10 @@ impl Broker {
             stall_limit: config.stall_limit(),
             pin: config.pin(),
         };
+        let connection_limits = listeners::connection_limits(&config)?;
         let node = Arc::new(Node {
             config,
+            connection_limits,
             advertised: bound.advertised,
             cores,
             cluster_id: home.properties().cluster_id.clone(),
@@ -216,37 +220,79 @@ fn address(listener: &ListenerConfig) -> String {
 /// Accepts on this core's socket of every listener, until the core ends.
 fn accept_all(shard: &Rc<Shard>, listeners: Vec<(String, Bound)>) -> Result<(), String> {
     let limit = Rc::new(LogLimit::default());
+    let connections = Rc::new(Connections::default());
+    if let Some(idle_max) = shard.config().connections_idle_max() {
+        io::spawn(connections.clone().sweep(idle_max));
+    }
+    let of_core = connections.clone();
+    shard.closes_connections_with(move || of_core.close_least_used());
+    // Kafka's rule: with several listeners, that of the brokers is never kept closed by the others' clients.
+    let protected = (listeners.len() > 1).then(|| shard.config().inter_broker_listener().to_string());
     for (name, bound) in listeners {
         let listener = Listener::new(bound).map_err(|error| format!("listeners: {name}: {error}"))?;
-        io::spawn(accept(
-            shard.clone(),
-            listener,
-            Rc::from(name.as_str()),
-            limit.clone(),
-        ));
+        let door = Door {
+            shard: shard.clone(),
+            connections: connections.clone(),
+            is_protected: protected.as_ref() == Some(&name),
+            name: Rc::from(name),
+            limit: limit.clone(),
+        };
+        io::spawn(door.accept(listener));
     }
     Ok(())
 }
 
-async fn accept(shard: Rc<Shard>, mut listener: Listener, name: Rc<str>, limit: Rc<LogLimit>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let origin = Origin {
-                    listener: name.clone(),
-                    peer,
-                };
-                io::spawn(connection::serve(shard.clone(), stream, origin, limit.clone()));
-            }
-            Err(error) => {
-                limit.report(format_args!(
-                    "listener {name}: accepting a connection failed: {error}"
-                ));
-                // Any other failure is of one connection, which was gone before it was accepted.
-                if io::is_out_of_resources(&error) {
-                    io::sleep(ACCEPT_PAUSE).await;
+/// One listener of one core.
+struct Door {
+    shard: Rc<Shard>,
+    connections: Rc<Connections>,
+    is_protected: bool,
+    name: Rc<str>,
+    limit: Rc<LogLimit>,
+}
+
+impl Door {
+    async fn accept(self, mut listener: Listener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.admit(stream, peer).await,
+                Err(error) => {
+                    self.limit.report(format_args!(
+                        "listener {}: accepting a connection failed: {error}",
+                        self.name
+                    ));
+                    // Any other failure is of one connection, which was gone before it was accepted.
+                    if io::is_out_of_resources(&error) {
+                        io::sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             }
+        }
+    }
+
+    /// Serves a connection once there is a place for it. Until then no other is accepted here, as in Kafka.
+    async fn admit(&self, stream: Stream, peer: SocketAddr) {
+        let visitor = Visitor {
+            address: peer.ip().to_canonical(),
+            is_protected: self.is_protected,
+        };
+        match self.shard.place(visitor).await {
+            Ok(place) => {
+                let origin = Origin {
+                    listener: self.name.clone(),
+                    peer,
+                };
+                let terms = Terms {
+                    activity: self.connections.enter(),
+                    place,
+                    is_protected: self.is_protected,
+                };
+                let (shard, limit) = (self.shard.clone(), self.limit.clone());
+                io::spawn(connection::serve(shard, stream, origin, terms, limit));
+            }
+            Err(AddressIsFull { connections_max }) => self.limit.report(format_args!(
+                "closing the connection of {peer}: its address has the {connections_max} connections that it may have"
+            )),
         }
     }
 }

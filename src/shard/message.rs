@@ -1,5 +1,7 @@
 //! What one core says to another.
 
+use std::net::IpAddr;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::base::{FetchSessionId, TopicPartition};
@@ -10,6 +12,7 @@ use crate::partition::{Appended, Interest, Refusal};
 
 use super::controller::{Created, Deleted, NewTopics};
 use super::lookup::{FindOffset, FoundOffset};
+use super::places::{AddressIsFull, Visitor};
 use super::reading::{ReadAnswer, Wanted};
 
 /// A message between two cores of a node.
@@ -43,6 +46,12 @@ pub enum Request {
     EndInterests(Vec<(TopicPartition, Interest)>),
     /// End a fetch session.
     EndFetchSession(FetchSessionId),
+    /// Give a connection a place (of core 0).
+    Place(Visitor),
+    /// Take a connection's place back (of core 0).
+    EndPlace(IpAddr),
+    /// Close one connection to make room (from core 0).
+    CloseOne,
     /// Find an offset by time.
     FindOffset(FindOffset),
     /// Create topics (of core 0).
@@ -77,6 +86,10 @@ pub enum Reply {
     Appended(Result<Appended, Refusal>),
     /// To [`Request::Read`].
     Read(Vec<ReadAnswer>),
+    /// To [`Request::Place`].
+    Place(Result<(), AddressIsFull>),
+    /// To [`Request::CloseOne`]: whether there was one.
+    ClosedOne(bool),
     /// To [`Request::FindOffset`].
     Found(Result<FoundOffset, Refusal>),
     /// To [`Request::CreateTopics`].

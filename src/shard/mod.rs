@@ -15,6 +15,7 @@ mod lookup;
 mod message;
 mod node;
 mod owned;
+mod places;
 mod producer_ids;
 mod reading;
 mod receive;
@@ -47,6 +48,7 @@ use flushing::Flushing;
 use link::Link;
 use message::{Reply, Request};
 use owned::Owned;
+use places::Places;
 
 pub use controller::{CONTROLLER_CORE, Created, Deleted, NewTopics};
 pub use fetch_session::{FetchContext, FetchTopicName, Planned, SessionPartition, SessionRequest};
@@ -56,6 +58,7 @@ pub use link::MAILBOX_MESSAGES;
 pub use lookup::{FindOffset, FoundOffset, OffsetTarget};
 pub use message::{Message, WatchId};
 pub use node::Node;
+pub use places::{AddressIsFull, ConnectionLimits, Place, Visitor};
 pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};
 
 /// What one core holds of the broker.
@@ -75,6 +78,10 @@ pub struct Shard {
     /// Reads of this core that wait for a watch, here or elsewhere.
     parked: RefCell<BTreeMap<WatchId, Sender<()>>>,
     fetch_sessions: RefCell<FetchSessions>,
+    /// Of the node's connections; counted on core 0 only.
+    places: RefCell<Places>,
+    /// Closes one of this core's connections.
+    close_connection: RefCell<Option<Rc<dyn Fn() -> bool>>>,
     next_watch: Cell<u64>,
     /// What core 0 told this core to do.
     orders: Orders,
@@ -98,7 +105,6 @@ impl Shard {
             owned: RefCell::new(Owned::new(&node.config)),
             image: RefCell::new(Image::empty()),
             link: Link::new(port, node.cores),
-            node,
             cold_reads: ColdReads::start(),
             flushing: Flushing::default(),
             controller: RefCell::default(),
@@ -106,8 +112,11 @@ impl Shard {
             watches: RefCell::default(),
             parked: RefCell::default(),
             fetch_sessions: RefCell::new(fetch_sessions),
+            places: RefCell::new(Places::new(node.connection_limits.clone())),
+            close_connection: RefCell::default(),
             next_watch: Cell::new(0),
             orders: Orders::default(),
+            node,
         });
         io::spawn(shard.clone().receive());
         shard

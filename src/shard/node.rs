@@ -6,6 +6,8 @@ use crate::log::Opened;
 use crate::metadata::Endpoint;
 use crate::metadata::controller::Registration;
 
+use super::places::ConnectionLimits;
+
 /// Kafka's number for the PLAINTEXT protocol.
 const PLAINTEXT: i16 = 0;
 
@@ -15,6 +17,8 @@ pub struct Node {
     pub config: Config,
     /// The addresses that clients are told, by listener name.
     pub advertised: Vec<ListenerConfig>,
+    /// How many connections there may be.
+    pub connection_limits: ConnectionLimits,
     /// How many cores run.
     pub cores: u16,
     /// The cluster that the data directory belongs to.

@@ -68,6 +68,12 @@ impl Shard {
                 self.end_fetch_session_here(session);
                 Reply::Done
             }
+            Request::Place(visitor) => Reply::Place(self.place_here(visitor).await),
+            Request::EndPlace(address) => {
+                self.end_place_here(address);
+                Reply::Done
+            }
+            Request::CloseOne => Reply::ClosedOne(self.close_one_here()),
             Request::FindOffset(find) => Reply::Found(self.find_offset_here(find).await),
             Request::CreateTopics(topics) => Reply::Created(self.create_topics(topics).await),
             Request::DeleteTopics(targets) => Reply::Deleted(self.delete_topics(targets).await),

@@ -16,7 +16,7 @@ use ringlog::wire::{ErrorCode, Records};
 use crate::harness::{Broker, PATIENCE};
 use crate::raw::{Connection, expect_appended, list_offsets_request, produce_request};
 
-const TOPIC: &str = "waits";
+pub const TOPIC: &str = "waits";
 /// Enough that each of two cores owns some.
 const PARTITIONS: i32 = 16;
 const PRODUCE: i16 = 12;
@@ -451,7 +451,7 @@ fn transactional_records_need_a_transactional_id() {
     assert_eq!(end_offsets(&mut connection)[..2], [0, 0], "nothing was written");
 }
 
-fn create(connection: &mut Connection) {
+pub fn create(connection: &mut Connection) {
     let answer = connection.call(7, &create_request());
     assert!(answer.topics.iter().all(|topic| topic.error_code == 0));
 }
@@ -500,7 +500,7 @@ fn append(connection: &mut Connection, topic: &str, partition: i32, records: usi
     assert_eq!(codes, [0]);
 }
 
-fn fetch(partitions: &[i32], max_wait_ms: i32, min_bytes: i32) -> FetchRequest<'static> {
+pub fn fetch(partitions: &[i32], max_wait_ms: i32, min_bytes: i32) -> FetchRequest<'static> {
     fetch_from(partitions, &vec![0; partitions.len()], max_wait_ms, min_bytes)
 }
 

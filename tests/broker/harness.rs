@@ -322,7 +322,8 @@ pub fn limit(resource: libc::__rlimit_resource_t, value: u64) -> std::io::Result
     }
 }
 
-fn free_address() -> SocketAddr {
+/// An address of this machine that nobody uses.
+pub fn free_address() -> SocketAddr {
     // Tests of one process take ports in turn; two test processes begin at different ones.
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = std::process::id() as u16;

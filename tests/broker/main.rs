@@ -16,6 +16,7 @@ mod fetch_sessions;
 mod fixtures;
 mod harness;
 mod kill;
+mod limits;
 mod mixed;
 mod producers;
 mod raw;

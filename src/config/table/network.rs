@@ -5,7 +5,6 @@ use crate::config::setting::row::*;
 use crate::config::setting::{ANY, Kind, Setting, at_least, between};
 
 const NO_PURGATORY: &str = "parked requests leave by themselves; there is no purgatory to purge";
-const NOT_YET_LIMITED: &str = "connections are not counted yet";
 
 pub const NETWORK: &[Setting] = &[
     list(
@@ -40,25 +39,36 @@ pub const NETWORK: &[Setting] = &[
     list("early.start.listeners", "", "Listeners that open before the node is ready.")
         .unset()
         .inert("listeners open when the node is ready"),
-    int("max.connections", at_least(0), "2147483647", "Most connections at a time.")
-        .dynamic()
-        .inert(NOT_YET_LIMITED),
-    int("max.connections.per.ip", at_least(0), "2147483647", "Most connections of one address.")
-        .dynamic()
-        .inert(NOT_YET_LIMITED),
-    text("max.connections.per.ip.overrides", "", "That, for single addresses: `address:count,…`.")
-        .dynamic()
-        .inert(NOT_YET_LIMITED),
+    int(
+        "max.connections",
+        at_least(0),
+        "2147483647",
+        "Most connections at a time; past it a new one waits until another ends.",
+    )
+    .dynamic(),
+    int(
+        "max.connections.per.ip",
+        at_least(0),
+        "2147483647",
+        "Most connections of one address; past it a new one is closed.",
+    )
+    .dynamic(),
+    kind(
+        "max.connections.per.ip.overrides",
+        Kind::Checked { expected: listeners::ADDRESS_COUNTS_EXPECTED, check: listeners::are_address_counts },
+        "",
+        "That, for single addresses: `address:count,…`.",
+    )
+    .dynamic(),
     int("max.connection.creation.rate", at_least(0), "2147483647", "Most new connections a second.")
         .dynamic()
-        .inert(NOT_YET_LIMITED),
+        .inert("connections are not limited by their rate"),
     long(
         "connections.max.idle.ms",
         ANY,
         "600000",
-        "A connection that is silent for longer is closed; negative: never.",
-    )
-    .inert("idle connections are not closed yet"),
+        "A connection that is silent for longer, and waits for nothing, is closed; negative: never.",
+    ),
     int("socket.listen.backlog.size", at_least(1), "50", "Connections that may wait to be accepted.")
         .inert("the kernel's own limit (net.core.somaxconn) applies"),
     int("socket.send.buffer.bytes", ANY, "102400", "Send buffer of a socket; -1 leaves it to the kernel.")

@@ -55,9 +55,11 @@ impl Stream {
         Ok(Stream { socket, peer })
     }
 
-    /// A socket that was just accepted.
+    /// A socket that was just accepted. It asks for signs of life by itself (SO_KEEPALIVE, at the system's pace), so that a
+    /// peer that vanished without a word is noticed in the end.
     fn accepted(socket: OwnedFd) -> io::Result<(Stream, SocketAddr)> {
         address::set_no_delay(&socket)?;
+        address::set_option(&socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE)?;
         let peer = address::peer_of(&socket)?;
         let socket = Rc::new(socket);
         Ok((Stream { socket, peer }, peer))

@@ -1,0 +1,103 @@
+//! The connections of one core, for whoever closes those that are idle (`connections.max.idle.ms`).
+//!
+//! Every byte and every answer would otherwise have to read a clock or move a timer. Instead one task sweeps over all of them
+//! ten times within the time allowed, and a connection notes the number of the sweep that comes next.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use crate::io;
+
+use super::connection::Connection;
+
+/// Sweeps within the time allowed: a connection may be idle for a tenth longer.
+const SWEEPS: u32 = 10;
+/// But no two within less.
+const SWEEP_INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// The connections of one core.
+#[derive(Default)]
+pub struct Connections {
+    open: RefCell<BTreeMap<u64, Weak<Connection>>>,
+    next_id: Cell<u64>,
+    sweep: Cell<u64>,
+}
+
+/// One connection's place among them, and when it was last active.
+pub struct Activity {
+    all: Rc<Connections>,
+    id: u64,
+    last: Cell<u64>,
+}
+
+impl Connections {
+    /// An entry for a connection that is about to be made; [`Activity::open`] completes it.
+    pub fn enter(self: &Rc<Self>) -> Activity {
+        let id = self.next_id.get();
+        self.next_id.set(id + 1);
+        Activity {
+            all: self.clone(),
+            id,
+            last: Cell::new(self.sweep.get()),
+        }
+    }
+
+    /// Closes what is idle for longer than `idle_max`, as long as the core runs.
+    pub async fn sweep(self: Rc<Self>, idle_max: Duration) {
+        let interval = (idle_max / SWEEPS).max(SWEEP_INTERVAL_MIN);
+        let allowed = idle_max.as_nanos().div_ceil(interval.as_nanos()) as u64;
+        loop {
+            io::sleep(interval).await;
+            self.sweep.set(self.sweep.get() + 1);
+            for connection in self.idle_since(self.sweep.get().saturating_sub(allowed)) {
+                connection.close();
+            }
+        }
+    }
+
+    fn idle_since(&self, sweep: u64) -> Vec<Rc<Connection>> {
+        let open = self.open.borrow();
+        let alive = open.values().filter_map(Weak::upgrade);
+        alive
+            .filter(|connection| connection.activity().last.get() < sweep && !connection.is_served())
+            .collect()
+    }
+
+    /// Closes the connection that was active the longest ago; false when there is none.
+    pub fn close_least_used(&self) -> bool {
+        let least_used = {
+            let open = self.open.borrow();
+            let alive = open.values().filter_map(Weak::upgrade);
+            alive
+                .filter(|connection| connection.may_make_room())
+                .min_by_key(|connection| (connection.activity().last.get(), connection.activity().id))
+        };
+        least_used.is_some_and(|connection| {
+            connection.close();
+            true
+        })
+    }
+}
+
+impl Activity {
+    /// Makes the connection known that was entered.
+    pub fn open(&self, connection: &Rc<Connection>) {
+        self.all
+            .open
+            .borrow_mut()
+            .insert(self.id, Rc::downgrade(connection));
+    }
+
+    /// Something was received, or an answer was taken.
+    pub fn note(&self) {
+        self.last.set(self.all.sweep.get());
+    }
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        self.all.open.borrow_mut().remove(&self.id);
+    }
+}

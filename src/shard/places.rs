@@ -1,0 +1,306 @@
+//! Places for connections: `max.connections`, and how many of one address.
+//!
+//! Core 0 counts for the node. A core asks it for each connection that it accepts, and gives the place back when the connection
+//! ends. Without limits nobody counts.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use crate::base::CoreId;
+use crate::io;
+use crate::io::local::{Receiver, Sender, oneshot};
+
+use super::message::{Reply, Request};
+use super::{CONTROLLER_CORE, Shard};
+
+/// How many connections there may be.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimits {
+    /// `max.connections`.
+    pub all_max: usize,
+    /// `max.connections.per.ip`.
+    pub address_max: usize,
+    /// `max.connections.per.ip.overrides`.
+    pub overrides: BTreeMap<IpAddr, usize>,
+}
+
+/// Who asks for a place.
+#[derive(Clone, Copy, Debug)]
+pub struct Visitor {
+    /// The client's address.
+    pub address: IpAddr,
+    /// Whether it comes over the listener of the brokers, which is not kept out while there are others.
+    pub is_protected: bool,
+}
+
+/// The address has as many connections as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressIsFull {
+    /// So many.
+    pub connections_max: usize,
+}
+
+/// The right to have one connection; given back when dropped.
+pub struct Place {
+    shard: Rc<Shard>,
+    counted: Option<IpAddr>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(address) = self.counted else { return };
+        if self.shard.core == CONTROLLER_CORE {
+            self.shard.end_place_here(address);
+        } else {
+            self.shard.tell(CONTROLLER_CORE, Request::EndPlace(address));
+        }
+    }
+}
+
+/// The count, on core 0.
+pub(super) struct Places {
+    limits: ConnectionLimits,
+    taken: usize,
+    by_address: BTreeMap<IpAddr, usize>,
+    /// Who waits for a place, first come first served: at most one for each listener of each core.
+    waiting: VecDeque<(IpAddr, Sender<()>)>,
+}
+
+/// What becomes of a visitor.
+enum Answer {
+    /// Comes in.
+    In,
+    /// Comes in, and another connection has to go.
+    InForAnother,
+    /// Comes in when this says so.
+    Later(Receiver<()>),
+    /// Stays out.
+    Refused(AddressIsFull),
+}
+
+impl ConnectionLimits {
+    /// Whether anything has to be counted. The settings' defaults are more than a process can have.
+    fn are_any(&self) -> bool {
+        let none = i32::MAX as usize;
+        self.all_max < none || self.address_max < none || !self.overrides.is_empty()
+    }
+
+    fn of(&self, address: IpAddr) -> usize {
+        self.overrides.get(&address).copied().unwrap_or(self.address_max)
+    }
+}
+
+impl Places {
+    /// All free.
+    pub(super) fn new(limits: ConnectionLimits) -> Places {
+        Places {
+            limits,
+            taken: 0,
+            by_address: BTreeMap::new(),
+            waiting: VecDeque::new(),
+        }
+    }
+
+    fn ask(&mut self, visitor: Visitor) -> Answer {
+        let there = self.by_address.entry(visitor.address).or_default();
+        let connections_max = self.limits.of(visitor.address);
+        if *there >= connections_max {
+            self.forget_if_none(visitor.address);
+            return Answer::Refused(AddressIsFull { connections_max });
+        }
+        // Who waits counts for its address already.
+        *there += 1;
+        if self.taken < self.limits.all_max {
+            self.taken += 1;
+            return Answer::In;
+        }
+        if visitor.is_protected {
+            self.taken += 1;
+            return Answer::InForAnother;
+        }
+        let (sender, receiver) = oneshot();
+        self.waiting.push_back((visitor.address, sender));
+        Answer::Later(receiver)
+    }
+
+    /// A connection has ended: its place goes to whoever waits longest.
+    fn end(&mut self, address: IpAddr) {
+        self.leave(address);
+        self.taken -= 1;
+        while self.taken < self.limits.all_max
+            && let Some((waiting, sender)) = self.waiting.pop_front()
+        {
+            match sender.send(()) {
+                Ok(()) => self.taken += 1,
+                Err(()) => self.leave(waiting),
+            }
+        }
+    }
+
+    fn leave(&mut self, address: IpAddr) {
+        if let Some(there) = self.by_address.get_mut(&address) {
+            *there -= 1;
+        }
+        self.forget_if_none(address);
+    }
+
+    fn forget_if_none(&mut self, address: IpAddr) {
+        if self.by_address.get(&address) == Some(&0) {
+            self.by_address.remove(&address);
+        }
+    }
+}
+
+impl Shard {
+    /// A place for a connection, as soon as there is one.
+    ///
+    /// # Errors
+    /// When the address has all that it may have.
+    pub async fn place(self: &Rc<Self>, visitor: Visitor) -> Result<Place, AddressIsFull> {
+        if !self.node.connection_limits.are_any() {
+            return Ok(Place {
+                shard: self.clone(),
+                counted: None,
+            });
+        }
+        let outcome = match self.core {
+            CONTROLLER_CORE => self.place_here(visitor).await,
+            _ => match self.link.ask(CONTROLLER_CORE, Request::Place(visitor)).await {
+                Reply::Place(outcome) => outcome,
+                _ => unreachable!("who asks for a place is told of a place"),
+            },
+        };
+        outcome.map(|()| Place {
+            shard: self.clone(),
+            counted: Some(visitor.address),
+        })
+    }
+
+    pub(super) async fn place_here(self: &Rc<Self>, visitor: Visitor) -> Result<(), AddressIsFull> {
+        let answer = self.places.borrow_mut().ask(visitor);
+        match answer {
+            Answer::In => {}
+            Answer::InForAnother => {
+                io::spawn(self.clone().close_one());
+            }
+            Answer::Later(turn) => {
+                turn.await;
+            }
+            Answer::Refused(full) => return Err(full),
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_place_here(&self, address: IpAddr) {
+        self.places.borrow_mut().end(address);
+    }
+
+    /// Closes one connection of some core, the least used that it has.
+    async fn close_one(self: Rc<Self>) {
+        for core in (0..self.node.cores).map(CoreId) {
+            let closed = match core == self.core {
+                true => self.close_one_here(),
+                false => matches!(
+                    self.link.ask(core, Request::CloseOne).await,
+                    Reply::ClosedOne(true)
+                ),
+            };
+            if closed {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn close_one_here(&self) -> bool {
+        let close = self.close_connection.borrow().clone();
+        close.is_some_and(|close| close())
+    }
+
+    /// How a connection of this core is closed to make room: `close` closes the least used one, and says whether there was any.
+    pub fn closes_connections_with(&self, close: impl Fn() -> bool + 'static) {
+        self.close_connection.replace(Some(Rc::new(close)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+
+    fn places(all_max: usize, address_max: usize) -> Places {
+        Places::new(ConnectionLimits {
+            all_max,
+            address_max,
+            overrides: [(THERE, 1)].into(),
+        })
+    }
+
+    fn visitor(address: IpAddr) -> Visitor {
+        Visitor {
+            address,
+            is_protected: false,
+        }
+    }
+
+    #[test]
+    fn an_address_has_its_own_limit_and_is_told_it() {
+        let mut places = places(100, 2);
+        for (address, connections_max) in [(HERE, 2), (THERE, 1)] {
+            for _ in 0..connections_max {
+                assert!(matches!(places.ask(visitor(address)), Answer::In));
+            }
+            let answer = places.ask(visitor(address));
+            assert!(matches!(answer, Answer::Refused(full) if full.connections_max == connections_max));
+            places.end(address);
+            assert!(matches!(places.ask(visitor(address)), Answer::In));
+        }
+    }
+
+    #[test]
+    fn who_finds_no_place_waits_in_line() {
+        let mut places = places(1, 100);
+        assert!(matches!(places.ask(visitor(HERE)), Answer::In));
+        let line: Vec<_> = (0..3).map(|_| places.ask(visitor(HERE))).collect();
+        let mut line: Vec<Receiver<()>> = line
+            .into_iter()
+            .map(|answer| match answer {
+                Answer::Later(turn) => turn,
+                _ => panic!("it waits"),
+            })
+            .collect();
+        // The first one leaves the line.
+        line.remove(0);
+        places.end(HERE);
+        assert_eq!(line[0].try_take(), Some(()));
+        assert_eq!(line[1].try_take(), None);
+        places.end(HERE);
+        assert_eq!(line[1].try_take(), Some(()));
+        places.end(HERE);
+        assert_eq!(
+            (places.taken, places.by_address.len()),
+            (0, 0),
+            "nothing is left behind"
+        );
+    }
+
+    #[test]
+    fn the_brokers_listener_comes_in_and_another_goes() {
+        let mut places = places(1, 100);
+        assert!(matches!(places.ask(visitor(HERE)), Answer::In));
+        let broker = Visitor {
+            is_protected: true,
+            ..visitor(HERE)
+        };
+        assert!(matches!(places.ask(broker), Answer::InForAnother));
+        let Answer::Later(mut turn) = places.ask(visitor(HERE)) else {
+            panic!("it waits")
+        };
+        places.end(HERE);
+        assert_eq!(turn.try_take(), None, "that was the one too many");
+        places.end(HERE);
+        assert_eq!(turn.try_take(), Some(()));
+    }
+}

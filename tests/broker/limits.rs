@@ -1,0 +1,259 @@
+//! What connections may cost: how many there are, how long they are silent, how much they hold.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use ringlog::wire::messages::metadata_request::MetadataRequest;
+use tokio::net::TcpSocket;
+
+use crate::connections::{TOPIC, create, fetch, produce_to};
+use crate::harness::{Broker, PATIENCE, free_address};
+use crate::raw::{Connection, produce_request};
+
+const METADATA: i16 = 12;
+const FETCH: i16 = 12;
+const PRODUCE: i16 = 12;
+/// Far longer than a test runs.
+const LONG_MS: i32 = 600_000;
+
+#[test]
+fn a_connection_that_is_silent_for_too_long_is_closed_and_one_that_is_not_stays() {
+    let broker = Broker::start_with(&["connections.max.idle.ms=1500"]);
+    let mut silent: Vec<Connection> = (0..10).map(|_| Connection::open(&broker)).collect();
+    let mut active = Connection::open(&broker);
+    // Sends its request so slowly that it takes much longer than the time allowed.
+    let mut slow = Connection::open(&broker);
+    let frame = slow.frame(METADATA, &MetadataRequest::default());
+    for byte in &frame {
+        slow.write(&[*byte]);
+        active.call(METADATA, &MetadataRequest::default());
+        std::thread::sleep(Duration::from_millis(3_000 / frame.len() as u64));
+    }
+    slow.answer::<MetadataRequest>(METADATA, 1);
+    active.call(METADATA, &MetadataRequest::default());
+    for connection in &mut silent {
+        connection.expect_closed();
+    }
+    slow.expect_closed();
+    active.expect_closed();
+}
+
+#[test]
+fn a_client_that_waits_for_its_answer_is_not_idle() {
+    let broker = Broker::start_with(&["connections.max.idle.ms=200"]);
+    let mut consumer = Connection::open(&broker);
+    create(&mut Connection::open(&broker));
+    let sent = consumer.send(FETCH, &fetch(&[3], LONG_MS, 1));
+    assert!(consumer.is_silent_for(Duration::from_millis(1_000)));
+    produce_to(&mut Connection::open(&broker), TOPIC, 3);
+    consumer.answer::<ringlog::wire::messages::fetch_request::FetchRequest>(FETCH, sent);
+    consumer.expect_closed();
+}
+
+#[test]
+fn a_client_that_takes_no_answer_is_idle() {
+    let broker = Broker::start_with(&["connections.max.idle.ms=300", "message.max.bytes=2000000"]);
+    let mut producer = Connection::open(&broker);
+    create(&mut producer);
+    let records = large_batch();
+    for _ in 0..4 {
+        let sent = producer.send(PRODUCE, &produce_request(TOPIC, &[0], &records));
+        producer.answer::<ringlog::wire::messages::produce_request::ProduceRequest>(PRODUCE, sent);
+    }
+    let mut reader = Connection::open(&broker);
+    const ANSWERS: usize = 20;
+    for _ in 0..ANSWERS {
+        reader.send(FETCH, &fetch(&[0], 0, 1));
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while !ends_of(&broker).is_empty() {
+        assert!(Instant::now() < deadline, "the reader is still served");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // What was under way comes, and no more.
+    let mut rest = Vec::new();
+    let _ = reader.stream().read_to_end(&mut rest);
+    assert!(rest.len() < ANSWERS * records.len(), "{} bytes", rest.len());
+}
+
+#[test]
+fn past_max_connections_a_new_one_waits_until_another_ends() {
+    let broker = Broker::start_with(&["max.connections=4"]);
+    // Several rounds, so that either core waits for the other's.
+    for _ in 0..5 {
+        let mut there: Vec<Connection> = (0..4).map(|_| Connection::open(&broker)).collect();
+        for connection in &mut there {
+            connection.call(METADATA, &MetadataRequest::default());
+        }
+        let mut late = Connection::open(&broker);
+        let sent = late.send(METADATA, &MetadataRequest::default());
+        assert!(late.is_silent_for(Duration::from_millis(100)));
+        for connection in &mut there {
+            connection.call(METADATA, &MetadataRequest::default());
+        }
+        drop(there.remove(2));
+        late.answer::<MetadataRequest>(METADATA, sent);
+    }
+}
+
+#[test]
+fn an_address_has_no_more_connections_than_it_may() {
+    let limit = "max.connections.per.ip=3";
+    let broker = Broker::start_with(&[limit]);
+    let mut there: Vec<Connection> = (0..3).map(|_| Connection::open(&broker)).collect();
+    for connection in &mut there {
+        connection.call(METADATA, &MetadataRequest::default());
+    }
+    for _ in 0..5 {
+        Connection::open(&broker).expect_closed();
+    }
+    there.pop();
+    served_in_the_end(|| Connection::open(&broker));
+    drop(broker);
+    let overrides = "max.connections.per.ip.overrides=127.0.0.2:1";
+    let broker = Broker::start_with(&[limit, overrides]);
+    let from_two = || Connection::over(connect_from(Ipv4Addr::new(127, 0, 0, 2), broker.address));
+    let mut first = from_two();
+    first.call(METADATA, &MetadataRequest::default());
+    from_two().expect_closed();
+    let mut other = Connection::open(&broker);
+    other.call(METADATA, &MetadataRequest::default());
+    drop(first);
+    served_in_the_end(from_two);
+    assert!(broker.stderr().contains("its address has the 1 connections"));
+}
+
+/// The broker hears of a connection's end a little later than its client.
+fn served_in_the_end(open: impl Fn() -> Connection) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut connection = open();
+        let frame = connection.frame(METADATA, &MetadataRequest::default());
+        let written = connection.stream().write_all(&frame);
+        if written.is_ok() && connection.stream().read_exact(&mut [0; 4]).is_ok() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "it is never let in");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn the_brokers_listener_is_not_kept_closed_by_the_others_clients() {
+    let second = free_address();
+    let mut broker = Broker::not_started(&[]);
+    let listeners = format!("listeners=CLIENTS://{},BROKERS://{second}", broker.address);
+    broker.set(&[
+        &listeners,
+        "listener.security.protocol.map=CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT",
+        "inter.broker.listener.name=BROKERS",
+        "max.connections=3",
+        "connections.max.idle.ms=-1",
+    ]);
+    broker.start_again();
+    let mut there: Vec<Connection> = (0..3).map(|_| Connection::open(&broker)).collect();
+    for connection in &mut there {
+        connection.call(METADATA, &MetadataRequest::default());
+    }
+    let mut late = Connection::open(&broker);
+    let sent = late.send(METADATA, &MetadataRequest::default());
+    for _ in 0..2 {
+        let mut of_broker = Connection::over(TcpStream::connect(second).unwrap());
+        of_broker.call(METADATA, &MetadataRequest::default());
+        there.push(of_broker);
+    }
+    // Two clients had to go, and the one that waits still does.
+    let deadline = Instant::now() + PATIENCE;
+    while there[..3]
+        .iter()
+        .filter(|connection| connection.is_closed())
+        .count()
+        < 2
+    {
+        assert!(Instant::now() < deadline, "nobody went");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(late.is_silent_for(Duration::from_millis(100)));
+    for of_broker in &mut there[3..] {
+        of_broker.call(METADATA, &MetadataRequest::default());
+    }
+    drop(there);
+    late.answer::<MetadataRequest>(METADATA, sent);
+}
+
+#[test]
+fn what_comes_behind_a_request_that_waits_is_not_read_without_end() {
+    let broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    create(&mut Connection::open(&broker));
+    connection.send(FETCH, &fetch(&[0], LONG_MS, 1));
+    // Requests of 4 MiB, most of it bytes that nobody looks at.
+    let mut frame = connection.frame(METADATA, &MetadataRequest::default());
+    frame.resize(4 << 20, 0);
+    let size = frame.len() as i32 - 4;
+    frame[..4].copy_from_slice(&size.to_be_bytes());
+    let before_kib = broker.resident_kib();
+    let stream = connection.stream();
+    stream
+        .set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    let mut written = 0;
+    while written < 60 * frame.len() {
+        match stream.write(&frame[written % frame.len()..]) {
+            Ok(bytes) => written += bytes,
+            Err(_) => break,
+        }
+    }
+    assert!(written < 8 * frame.len(), "{written} bytes were taken");
+    let held_kib = broker.resident_kib().saturating_sub(before_kib);
+    assert!(held_kib < 24 << 10, "{held_kib} KiB are held");
+}
+
+#[test]
+fn vanished_peers_are_asked_for_signs_of_life() {
+    let broker = Broker::start();
+    let _connection = Connection::open(&broker);
+    let deadline = Instant::now() + PATIENCE;
+    // The broker's end; `02` is the keepalive timer.
+    while !ends_of(&broker).iter().any(|timer| timer == "02") {
+        assert!(Instant::now() < deadline, "{:?}", ends_of(&broker));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The timers of the broker's ends of established connections, as in /proc/net/tcp.
+fn ends_of(broker: &Broker) -> Vec<String> {
+    let port = format!(":{:04X}", broker.address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let established = |columns: &Vec<&str>| columns[1].ends_with(&port) && columns[3] == "01";
+    table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(established)
+        .map(|columns| columns[5][..2].to_string())
+        .collect()
+}
+
+fn connect_from(source: Ipv4Addr, target: SocketAddr) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    let stream = runtime.block_on(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(IpAddr::V4(source), 0)).unwrap();
+        socket.connect(target).await.unwrap()
+    });
+    let stream = stream.into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream
+}
+
+fn large_batch() -> Vec<u8> {
+    let mut batch = ringlog::wire::batch::BatchBuilder::new(ringlog::wire::compression::Codec::None);
+    let at = ringlog::base::Timestamp(1_703_462_400_000);
+    batch.add(at, None, Some(&vec![7; 1 << 20]), &[]);
+    batch.build().to_vec()
+}
