@@ -110,9 +110,13 @@ pub async fn serve(shard: Rc<Shard>, stream: Stream, origin: Origin, terms: Term
     });
     connection.activity.open(&connection);
     io::spawn(connection.clone().answer(writer, limit.clone()));
-    let on_bytes = || connection.activity.note();
+    let activity = &connection.activity;
+    let on_bytes = || activity.note();
     connection
-        .read(Frames::new(reader, frame_bytes_max, &on_bytes), &limit)
+        .read(
+            Frames::new(reader, frame_bytes_max, activity.incoming(), &on_bytes),
+            &limit,
+        )
         .await;
 }
 

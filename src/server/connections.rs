@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::io;
 
 use super::connection::Connection;
+use super::frames::Incoming;
 
 /// Sweeps within the time allowed: a connection may be idle for a tenth longer.
 const SWEEPS: u32 = 10;
@@ -23,6 +24,7 @@ pub struct Connections {
     open: RefCell<BTreeMap<u64, Weak<Connection>>>,
     next_id: Cell<u64>,
     sweep: Cell<u64>,
+    incoming: Incoming,
 }
 
 /// One connection's place among them, and when it was last active.
@@ -82,6 +84,11 @@ impl Connections {
 }
 
 impl Activity {
+    /// What the core holds for frames that aren't whole yet.
+    pub fn incoming(&self) -> &Incoming {
+        &self.all.incoming
+    }
+
     /// Makes the connection known that was entered.
     pub fn open(&self, connection: &Rc<Connection>) {
         self.all

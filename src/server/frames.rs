@@ -4,6 +4,7 @@
 //! which stays in memory keeps alive nothing but the request it came in. Small frames are copied out of the ring's
 //! buffers; what is missing of a large one is received straight into place.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 
@@ -18,13 +19,58 @@ const RECEIVE_IN_PLACE_BYTES_MIN: usize = 32 << 10;
 /// claimed and never sent costs this and no more.
 const AHEAD_BYTES_MAX: usize = 1 << 20;
 
+/// Memory that a core gives to frames which aren't whole yet before it becomes sparing. Enough for a few producers with large requests;
+/// ten thousand clients that begin a request and leave it there must not have a megabyte each.
+const INCOMING_BYTES_MAX: usize = 16 << 20;
+/// What a frame is given ahead from then on.
+const AHEAD_BYTES_BEYOND: usize = 4 << 10;
+
 /// What is received in place at once: who sends slowly is seen to send.
 const RECEIVE_IN_PLACE_BYTES_MAX: usize = 4 << 20;
+
+/// What a core holds for frames that aren't whole yet.
+#[derive(Default)]
+pub struct Incoming {
+    bytes: Cell<usize>,
+}
+
+/// One frame's part of it.
+struct Held<'a> {
+    incoming: &'a Incoming,
+    bytes: usize,
+}
+
+impl Incoming {
+    /// How much a frame of which `arrived` bytes are there may be given beyond them.
+    fn ahead(&self, arrived: usize) -> usize {
+        let least = match self.bytes.get() < INCOMING_BYTES_MAX {
+            true => AHEAD_BYTES_MAX,
+            false => AHEAD_BYTES_BEYOND,
+        };
+        arrived.max(least)
+    }
+}
+
+impl Held<'_> {
+    fn set(&mut self, bytes: usize) {
+        self.incoming
+            .bytes
+            .set(self.incoming.bytes.get() - self.bytes + bytes);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
 
 /// The frames of one connection.
 pub struct Frames<'a> {
     reader: Reader,
     frame_bytes_max: usize,
+    incoming: &'a Incoming,
     /// Hears of every arrival.
     on_bytes: &'a dyn Fn(),
     chunk: Option<Chunk>,
@@ -66,10 +112,16 @@ impl From<io::Error> for FrameError {
 impl<'a> Frames<'a> {
     /// The frames of what `reader` receives, each at most `frame_bytes_max` bytes; `on_bytes` is called whenever something has
     /// arrived.
-    pub fn new(reader: Reader, frame_bytes_max: usize, on_bytes: &'a dyn Fn()) -> Frames<'a> {
+    pub fn new(
+        reader: Reader,
+        frame_bytes_max: usize,
+        incoming: &'a Incoming,
+        on_bytes: &'a dyn Fn(),
+    ) -> Frames<'a> {
         Frames {
             reader,
             frame_bytes_max,
+            incoming,
             on_bytes,
             chunk: None,
             chunk_at: 0,
@@ -109,12 +161,15 @@ impl<'a> Frames<'a> {
     }
 
     async fn body(&mut self, size_bytes: usize) -> Result<BytesMut, FrameError> {
-        let mut frame = BytesMut::with_capacity(size_bytes.min(AHEAD_BYTES_MAX));
+        let incoming = self.incoming;
+        let mut held = Held { incoming, bytes: 0 };
+        let mut frame = BytesMut::with_capacity(size_bytes.min(incoming.ahead(0)));
         while frame.len() < size_bytes {
-            let ahead = frame.len().max(AHEAD_BYTES_MAX).min(size_bytes - frame.len());
-            if frame.capacity() - frame.len() < ahead {
-                frame.reserve(ahead);
+            if frame.capacity() == frame.len() {
+                frame.reserve(incoming.ahead(frame.len()).min(size_bytes - frame.len()));
             }
+            held.set(frame.capacity());
+            let ahead = (frame.capacity() - frame.len()).min(size_bytes - frame.len());
             if self.rest().is_empty() && ahead >= RECEIVE_IN_PLACE_BYTES_MIN {
                 frame = self.receive_in_place(frame, ahead).await?;
                 continue;

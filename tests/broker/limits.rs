@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use ringlog::wire::messages::fetch_request::FetchRequest;
 use ringlog::wire::messages::metadata_request::MetadataRequest;
+use ringlog::wire::messages::produce_request::ProduceRequest;
 use tokio::net::TcpSocket;
 
 use crate::connections::{TOPIC, create, fetch, produce_to};
@@ -47,7 +49,7 @@ fn a_client_that_waits_for_its_answer_is_not_idle() {
     let sent = consumer.send(FETCH, &fetch(&[3], LONG_MS, 1));
     assert!(consumer.is_silent_for(Duration::from_millis(1_000)));
     produce_to(&mut Connection::open(&broker), TOPIC, 3);
-    consumer.answer::<ringlog::wire::messages::fetch_request::FetchRequest>(FETCH, sent);
+    consumer.answer::<FetchRequest>(FETCH, sent);
     consumer.expect_closed();
 }
 
@@ -59,7 +61,7 @@ fn a_client_that_takes_no_answer_is_idle() {
     let records = large_batch();
     for _ in 0..4 {
         let sent = producer.send(PRODUCE, &produce_request(TOPIC, &[0], &records));
-        producer.answer::<ringlog::wire::messages::produce_request::ProduceRequest>(PRODUCE, sent);
+        producer.answer::<ProduceRequest>(PRODUCE, sent);
     }
     let mut reader = Connection::open(&broker);
     const ANSWERS: usize = 20;
@@ -208,6 +210,61 @@ fn what_comes_behind_a_request_that_waits_is_not_read_without_end() {
     assert!(written < 8 * frame.len(), "{written} bytes were taken");
     let held_kib = broker.resident_kib().saturating_sub(before_kib);
     assert!(held_kib < 24 << 10, "{held_kib} KiB are held");
+}
+
+/// As many connections as the system allows this process, up to 10,000: that have asked something and are silent; that wait at the
+/// end of a partition; and that have sent the beginning of a request of 100 MB.
+#[test]
+fn ten_thousand_idle_connections_cost_less_than_200_mib() {
+    const WANTED: u64 = 10_000;
+    // This process's own files, and the broker's.
+    const OTHERS: u64 = 200;
+    let descriptors_max = raise_descriptors();
+    let connections = WANTED.min(descriptors_max - OTHERS);
+    let mut broker = Broker::not_started(&[]);
+    broker.limit_descriptors(descriptors_max);
+    broker.start_again();
+    create(&mut Connection::open(&broker));
+    let before_kib = broker.resident_kib();
+    let show = |what: &str, broker: &Broker| {
+        let resident_kib = broker.resident_kib();
+        let each = (resident_kib - before_kib) * 1024 / connections.max(1);
+        eprintln!("{connections} connections, {what}: {resident_kib} KiB resident, {each} bytes each");
+        assert!(resident_kib < 200 << 10, "{what}");
+    };
+    let mut idle = Vec::new();
+    for _ in 0..connections {
+        let mut connection = Connection::open(&broker);
+        connection.call(METADATA, &MetadataRequest::default());
+        idle.push(connection);
+    }
+    show("silent", &broker);
+    for connection in &mut idle {
+        connection.send(FETCH, &fetch(&[0], LONG_MS, 1));
+    }
+    let mut bystander = Connection::open(&broker);
+    bystander.call(METADATA, &MetadataRequest::default());
+    show("waiting at the end of a partition", &broker);
+    produce_to(&mut bystander, TOPIC, 0);
+    for connection in &mut idle {
+        connection.answer::<FetchRequest>(FETCH, 2);
+        connection.write(&[&100_000_000i32.to_be_bytes()[..], &[0; 200]].concat());
+    }
+    bystander.call(METADATA, &MetadataRequest::default());
+    show("within a request", &broker);
+    assert!(broker.stop().success());
+}
+
+/// Allows this process as many open files as the system does.
+fn raise_descriptors() -> u64 {
+    // SAFETY: all-zero bytes are a valid limit, which the call fills.
+    let hard = unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit), 0);
+        limit.rlim_max
+    };
+    crate::harness::limit(libc::RLIMIT_NOFILE, hard).expect("up to the hard limit");
+    hard
 }
 
 #[test]
