@@ -20,13 +20,8 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
         };
         body.topics.iter().map(|topic| topic.name.into_owned()).collect()
     };
-    let frame = std::mem::take(&mut request.frame);
-    let topics = NewTopics::Asked {
-        frame,
-        body_at: request.body_at,
-        version: request.version,
-    };
-    let topics: Array<'_, CreatableTopicResult<'_>> = match shard.create_topics(topics).await {
+    let asked = NewTopics::Asked(request.hand_over());
+    let topics: Array<'_, CreatableTopicResult<'_>> = match shard.create_topics(asked).await {
         Ok(answers) => answers
             .into_iter()
             .map(|(name, answer)| result(&shard, name, answer))
@@ -48,7 +43,7 @@ fn result<'a>(
     answer: Result<CreatedTopic, CreateError>,
 ) -> CreatableTopicResult<'a> {
     match answer {
-        Err(error) => refused(name, error.code().0, Some(error.to_string())),
+        Err(error) => refused(name, error.code().0, error.message()),
         Ok(created) => CreatableTopicResult {
             name: Str::from(name),
             topic_id: created.id,
@@ -68,7 +63,7 @@ fn refused<'a>(name: String, error_code: i16, message: Option<String>) -> Creata
         error_message: message.map(Str::from),
         num_partitions: -1,
         replication_factor: -1,
-        configs: None,
+        configs: Some(Array::default()),
         ..Default::default()
     }
 }

@@ -17,13 +17,16 @@ const FIRST_VERSION_WITH_DISABLED: i16 = 3;
 
 /// Answers a DeleteTopics request; when it does, no core of the node serves the topics any more.
 pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
-    let targets = {
+    let (targets, timeout_ms) = {
         let body: DeleteTopicsRequest<'_> = match request.body() {
             Ok(body) => body,
             Err(error) => return request.malformed(error),
         };
-        targets(&body)
+        (targets(&body), body.timeout_ms)
     };
+    if timeout_ms <= 0 {
+        return time_is_up(&request, targets);
+    }
     let responses: Array<'_, DeletableTopicResult<'_>> = match shard.delete_topics(targets.clone()).await {
         Ok(answers) => answers
             .into_iter()
@@ -36,6 +39,17 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
     };
     request.reply(&DeleteTopicsResponse {
         responses,
+        ..Default::default()
+    })
+}
+
+/// Kafka looks at the time before all else: each target, the same one twice too, is answered for itself.
+fn time_is_up(request: &Request, targets: Vec<DeleteTarget>) -> Reply {
+    let responses = targets
+        .into_iter()
+        .map(|target| refused(target, ErrorCode::REQUEST_TIMED_OUT, None));
+    request.reply(&DeleteTopicsResponse {
+        responses: responses.collect(),
         ..Default::default()
     })
 }

@@ -6,6 +6,7 @@
 
 mod api_versions;
 mod asked;
+mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod describe_cluster;
@@ -26,7 +27,7 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::shard::Shard;
+use crate::shard::{AskedFrame, Shard};
 use crate::wire::frame::{self, RequestStart};
 use crate::wire::{DecodeError, Decoder, Encode, Message};
 
@@ -130,6 +131,15 @@ impl Request {
     pub fn body<'a, M: Message<'a>>(&'a self) -> Result<M, DecodeError> {
         let mut decoder = Decoder::of_request(&self.frame[self.body_at..]);
         M::decode(&mut decoder, self.version)
+    }
+
+    /// Its frame, for a core that reads it again; this request can still be answered, and no longer be read.
+    fn hand_over(&mut self) -> AskedFrame {
+        AskedFrame {
+            frame: std::mem::take(&mut self.frame),
+            body_at: self.body_at,
+            version: self.version,
+        }
     }
 
     /// The reply that carries `body`.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::base::{CoreId, TopicId};
 use crate::io::local::{Sender, oneshot};
@@ -19,8 +19,9 @@ use crate::metadata::controller::{
 use crate::metadata::{Image, MetadataLog};
 use crate::partition::Refusal;
 use crate::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
-use crate::wire::{Decode, DecodeError, Decoder, ErrorCode, Str};
+use crate::wire::{DecodeError, ErrorCode, Str};
 
+use super::asked::AskedFrame;
 use super::message::{Reply, Request};
 use super::{Shard, join_all};
 
@@ -30,14 +31,7 @@ pub const CONTROLLER_CORE: CoreId = CoreId(0);
 /// Topics to create.
 pub enum NewTopics {
     /// As a CreateTopics request asks.
-    Asked {
-        /// The request's frame.
-        frame: BytesMut,
-        /// Where its body starts.
-        body_at: usize,
-        /// Its version.
-        version: i16,
-    },
+    Asked(AskedFrame),
     /// By name, with the broker's defaults.
     Named(Vec<String>),
 }
@@ -56,20 +50,13 @@ pub(super) struct Controller {
 }
 
 /// The right to change the metadata; passes on when dropped.
-struct Turn(Rc<Controller>);
+pub(super) struct Turn(Rc<Controller>);
 
 impl NewTopics {
     /// Calls `decide` with the request; a frame that was read once is read again here.
     fn with_request<T>(&self, decide: impl FnOnce(&CreateTopicsRequest<'_>) -> T) -> Result<T, DecodeError> {
         match self {
-            NewTopics::Asked {
-                frame,
-                body_at,
-                version,
-            } => {
-                let mut decoder = Decoder::of_request(&frame[*body_at..]);
-                CreateTopicsRequest::decode(&mut decoder, *version).map(|request| decide(&request))
-            }
+            NewTopics::Asked(asked) => asked.body().map(|request| decide(&request)),
             NewTopics::Named(names) => {
                 let topic = |name: &String| CreatableTopic {
                     name: Str::from(name.clone()),
@@ -107,7 +94,7 @@ impl Controller {
         outcome.map_err(io::Error::other)
     }
 
-    async fn turn(self: &Rc<Self>) -> Turn {
+    pub(super) async fn turn(self: &Rc<Self>) -> Turn {
         while self.busy.replace(true) {
             let (sender, receiver) = oneshot();
             self.waiting.borrow_mut().push_back(sender);
@@ -225,9 +212,7 @@ impl Shard {
         });
         // The frame was read before it came here; a second reading cannot fail.
         let decision = decided.map_err(|_| Refusal::from(ErrorCode::INVALID_REQUEST))?;
-        self.commit(&controller, decision.records)
-            .await
-            .map_err(storage_refusal)?;
+        self.commit(&controller, decision.records).await?;
         Ok(decision.answers)
     }
 
@@ -246,9 +231,7 @@ impl Shard {
         let _turn = controller.turn().await;
         let enabled = self.node.config.delete_topics();
         let decision = controller::delete_topics(&self.image.borrow(), &targets, enabled);
-        self.commit(&controller, decision.records)
-            .await
-            .map_err(storage_refusal)?;
+        self.commit(&controller, decision.records).await?;
         Ok(decision.answers)
     }
 
@@ -266,16 +249,20 @@ impl Shard {
             controller::allocate_producer_ids(&image, self.node.id(), self.broker_epoch())
                 .ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?
         };
-        self.commit(&controller, records).await.map_err(storage_refusal)?;
+        self.commit(&controller, records).await?;
         Ok(block)
     }
 
     /// Commits `records` and applies them on every core.
-    async fn commit(self: &Rc<Self>, controller: &Controller, records: Records) -> io::Result<()> {
+    pub(super) async fn commit(
+        self: &Rc<Self>,
+        controller: &Controller,
+        records: Records,
+    ) -> Result<(), Refusal> {
         if records.is_empty() {
             return Ok(());
         }
-        let batch = controller.propose(records).await?;
+        let batch = controller.propose(records).await.map_err(storage_refusal)?;
         self.apply(&batch);
         let told = self.link.peers().map(|peer| {
             let (shard, batch) = (self.clone(), batch.clone());
@@ -319,7 +306,7 @@ impl Shard {
         outcome.map_err(|error| format!("the stop was not clean: {error}"))
     }
 
-    fn controller(&self) -> Option<Rc<Controller>> {
+    pub(super) fn controller(&self) -> Option<Rc<Controller>> {
         self.controller.borrow().clone()
     }
 }

@@ -60,7 +60,8 @@ impl Shard {
         }
     }
 
-    pub(super) async fn find_offset_here(&self, find: FindOffset) -> Result<FoundOffset, Refusal> {
+    pub(super) async fn find_offset_here(self: &Rc<Self>, find: FindOffset) -> Result<FoundOffset, Refusal> {
+        self.try_closed(find.partition);
         let plan = {
             let owned = self.owned.borrow();
             let partition = owned

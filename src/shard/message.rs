@@ -10,6 +10,8 @@ use crate::metadata::Image;
 use crate::metadata::controller::{DeleteTarget, ProducerIdBlock};
 use crate::partition::{Appended, Interest, Refusal};
 
+use super::administration::Grown;
+use super::asked::AskedFrame;
 use super::controller::{Created, Deleted, NewTopics};
 use super::lookup::{FindOffset, FoundOffset};
 use super::places::{AddressIsFull, Visitor};
@@ -58,6 +60,8 @@ pub enum Request {
     CreateTopics(NewTopics),
     /// Delete topics (of core 0).
     DeleteTopics(Vec<DeleteTarget>),
+    /// Add partitions (of core 0).
+    CreatePartitions(AskedFrame),
     /// Hand out a block of producer ids (of core 0).
     ProducerIdBlock,
     /// Take this image and open what it gives you (once, from core 0).
@@ -96,6 +100,8 @@ pub enum Reply {
     Created(Created),
     /// To [`Request::DeleteTopics`].
     Deleted(Deleted),
+    /// To [`Request::CreatePartitions`].
+    Grown(Grown),
     /// To [`Request::ProducerIdBlock`]: the ids.
     ProducerIds(Result<ProducerIdBlock, Refusal>),
     /// To [`Request::Open`].

@@ -3,6 +3,8 @@
 //! Everything here is plain data of one core, behind an `Rc`; no borrow is held across a wait. What belongs to another core is
 //! asked for through [`link`]. The shard of core 0 also holds the controller. A shard ends with its core's `main`.
 
+mod administration;
+mod asked;
 mod cold_reads;
 mod controller;
 mod fetch_session;
@@ -50,6 +52,8 @@ use message::{Reply, Request};
 use owned::Owned;
 use places::Places;
 
+pub use administration::Grown;
+pub use asked::AskedFrame;
 pub use controller::{CONTROLLER_CORE, Created, Deleted, NewTopics};
 pub use fetch_session::{FetchContext, FetchTopicName, Planned, SessionPartition, SessionRequest};
 pub use flushing::AppendedHere;
@@ -180,6 +184,7 @@ impl Shard {
 
     /// Appends to a partition that this core [owns](Self::owns).
     pub fn append_here(self: &Rc<Self>, partition: TopicPartition, records: BytesMut) -> AppendedHere {
+        self.try_closed(partition);
         let outcome = self.owned.borrow_mut().append(partition, records, io::wall_now());
         match outcome {
             Ok(appended) if let Some(after) = appended.after => {

@@ -7,16 +7,21 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use crate::base::{LeaderEpoch, Timestamp, TopicId, TopicPartition};
+use crate::base::{Instant, LeaderEpoch, Timestamp, TopicId, TopicPartition};
 use crate::config::{Config, TopicConfig};
 use crate::io;
 use crate::log::{self, Log, LogError, LogOptions, Opened, Resume, names};
 use crate::partition::{Appended, Partition, Refusal};
 use crate::wire::ErrorCode;
 
+/// How long a partition that could not be opened is left alone: whoever asks for it must not keep the core busy with it.
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+
 /// The partitions of one core.
 pub struct Owned {
     partitions: BTreeMap<TopicPartition, Partition>,
+    /// Those that could not be opened, and when each may be tried again. Mostly none.
+    closed: BTreeMap<TopicPartition, Instant>,
     /// Who holds the batches of all tails, oldest first: one entry a batch.
     tail_order: VecDeque<TopicPartition>,
     tail_bytes: usize,
@@ -38,6 +43,7 @@ impl Owned {
     pub fn new(config: &Config) -> Owned {
         Owned {
             partitions: BTreeMap::new(),
+            closed: BTreeMap::new(),
             tail_order: VecDeque::new(),
             tail_bytes: 0,
             tail_bytes_max: config.tail_cache_bytes(),
@@ -91,8 +97,35 @@ impl Owned {
         }
     }
 
-    /// Opens the log of a partition that is new to this core, or takes over what changed of one that isn't.
-    pub fn take(&mut self, assigned: Assigned<'_>, opened: Opened, now: Timestamp) -> Result<(), LogError> {
+    /// Whether `partition` could not be opened and may be tried again.
+    pub fn is_to_be_tried(&self, partition: TopicPartition, now: Instant) -> bool {
+        !self.closed.is_empty() && self.closed.get(&partition).is_some_and(|at| *at <= now)
+    }
+
+    /// Opens the log of a partition that is new to this core, or takes over what changed of one that isn't. One that
+    /// can't be opened is remembered; see [`is_to_be_tried`](Self::is_to_be_tried).
+    pub fn take(
+        &mut self,
+        assigned: Assigned<'_>,
+        opened: Opened,
+        wall_now: Timestamp,
+        now: Instant,
+    ) -> Result<(), LogError> {
+        let partition = assigned.partition;
+        let outcome = self.open_or_update(assigned, opened, wall_now);
+        match &outcome {
+            Ok(()) => self.closed.remove(&partition),
+            Err(_) => self.closed.insert(partition, now + REOPEN_PAUSE),
+        };
+        outcome
+    }
+
+    fn open_or_update(
+        &mut self,
+        assigned: Assigned<'_>,
+        opened: Opened,
+        now: Timestamp,
+    ) -> Result<(), LogError> {
         let options = self.log_options(&assigned.config);
         if let Some(replica) = self.partitions.get_mut(&assigned.partition) {
             replica.update(assigned.leader_epoch, assigned.config, options);
@@ -144,6 +177,7 @@ impl Owned {
 
     /// Deletes every partition of a topic that is gone.
     pub fn delete_topic(&mut self, topic: TopicId) -> Result<(), LogError> {
+        self.closed.retain(|partition, _| partition.topic != topic);
         let gone: Vec<TopicPartition> = self
             .partitions
             .keys()

@@ -212,6 +212,9 @@ impl Shard {
 
     /// The synchronous half: decides every partition's read and registers the watch.
     fn begin_read(self: &Rc<Self>, asker: CoreId, request: &ReadRequest) -> Vec<Begun> {
+        for wanted in &request.wanted {
+            self.try_closed(wanted.partition);
+        }
         let mut owned = self.owned.borrow_mut();
         let mut bytes_left = request.bytes_max;
         let mut bytes_found = 0;

@@ -39,6 +39,7 @@ impl Shard {
 
     /// Appends for a peer, and answers it now or when the append counts.
     fn append_for(self: &Rc<Self>, from: CoreId, slot: u32, partition: TopicPartition, records: BytesMut) {
+        self.try_closed(partition);
         let outcome = self.owned.borrow_mut().append(partition, records, io::wall_now());
         match outcome {
             Ok(appended) if let Some(after) = appended.after => {
@@ -77,6 +78,7 @@ impl Shard {
             Request::FindOffset(find) => Reply::Found(self.find_offset_here(find).await),
             Request::CreateTopics(topics) => Reply::Created(self.create_topics(topics).await),
             Request::DeleteTopics(targets) => Reply::Deleted(self.delete_topics(targets).await),
+            Request::CreatePartitions(asked) => Reply::Grown(self.create_partitions(asked).await),
             Request::ProducerIdBlock => Reply::ProducerIds(self.producer_id_block().await),
             Request::Open(image) => Reply::Opened(self.open_image(*image)),
             Request::Apply(batch) => {

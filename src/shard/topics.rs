@@ -1,15 +1,16 @@
 //! Keeping a core's partitions what the image says they are.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 
 use crate::base::{TopicId, TopicPartition};
 use crate::config::TopicConfig;
-use crate::io::{random_uuid, wall_now};
+use crate::io::{now, random_uuid, wall_now};
 use crate::log::dir::{self, FoundPartition};
 use crate::log::{self, LogError, Opened};
 use crate::metadata::names::METADATA_TOPIC;
-use crate::metadata::{Change, Image};
+use crate::metadata::{Change, Image, Partition, Topic};
 use crate::wire::batch::BatchView;
 
 use super::owned::Assigned;
@@ -57,15 +58,39 @@ impl Shard {
     /// Opens every partition of the image that this core owns.
     pub(super) fn open_owned(self: &Rc<Self>) -> Result<(), LogError> {
         let topics: Vec<TopicId> = self.image.borrow().topics().map(|topic| topic.id).collect();
-        topics
+        let mut errors = topics
             .into_iter()
-            .try_for_each(|topic| self.take_topic(topic, self.node.opened))
+            .flat_map(|topic| self.take_topic(topic, self.node.opened));
+        match errors.next() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
     }
 
-    /// Applies a committed batch of metadata records: first to the image, then to the partitions it touched.
+    /// Applies a committed batch of metadata records: first to the image, then to the partitions it touched, each
+    /// topic once.
     pub(super) fn apply(self: &Rc<Self>, batch: &[u8]) {
+        let mut touched = BTreeSet::new();
         for change in self.apply_to_image(batch) {
-            self.follow(change);
+            match change {
+                Change::Partition { topic, .. } => {
+                    touched.insert(topic);
+                }
+                Change::TopicConfigs { name } => {
+                    touched.extend(self.image.borrow().topic_by_name(&name).map(|topic| topic.id));
+                }
+                Change::TopicRemoved(topic) => {
+                    if let Err(error) = self.owned.borrow_mut().delete_topic(topic.id) {
+                        tracing::error!("deleting topic {}: {error}", topic.name);
+                    }
+                }
+                Change::BrokerConfigs | Change::Broker(_) | Change::Features | Change::All => {}
+            }
+        }
+        for topic in touched {
+            for (partition, error) in self.take_topic(topic, Opened::AfterCleanStop) {
+                tracing::error!("{partition} stays closed until it is asked for: {error}");
+            }
         }
     }
 
@@ -88,29 +113,15 @@ impl Shard {
         }
     }
 
-    fn follow(self: &Rc<Self>, change: Change) {
-        let outcome = match &change {
-            Change::Partition { topic, .. } => self.take_topic(*topic, Opened::AfterCleanStop),
-            Change::TopicConfigs { name } => {
-                let topic = self.image.borrow().topic_by_name(name).map(|topic| topic.id);
-                topic.map_or(Ok(()), |topic| self.take_topic(topic, Opened::AfterCleanStop))
-            }
-            Change::TopicRemoved(topic) => self.owned.borrow_mut().delete_topic(topic.id),
-            Change::BrokerConfigs | Change::Broker(_) | Change::Features | Change::All => Ok(()),
-        };
-        if let Err(error) = outcome {
-            // That partition stays closed and answers NOT_LEADER_OR_FOLLOWER; the rest goes on.
-            tracing::error!("{change:?}: {error}");
-        }
-    }
-
-    /// Opens what is new of a topic's partitions on this core and takes over what changed of the others.
-    fn take_topic(self: &Rc<Self>, topic: TopicId, opened: Opened) -> Result<(), LogError> {
+    /// Opens what is new of a topic's partitions on this core and takes over what changed of the others; those that can't
+    /// be opened.
+    fn take_topic(self: &Rc<Self>, topic: TopicId, opened: Opened) -> Vec<(TopicPartition, LogError)> {
         let image = self.image.borrow();
         let Some(described) = image.topic(topic) else {
-            return Ok(());
+            return Vec::new();
         };
         let mut config = None;
+        let mut failed = Vec::new();
         for (index, state) in &described.partitions {
             let partition = TopicPartition {
                 topic,
@@ -119,22 +130,58 @@ impl Shard {
             if !self.owns(partition) || !state.replicas.contains(&self.node.id()) {
                 continue;
             }
-            let config = config.get_or_insert_with(|| {
-                Rc::new(TopicConfig::new(
-                    &self.node.config,
-                    image.topic_configs(&described.name),
-                ))
-            });
-            let assigned = Assigned {
-                partition,
-                topic_name: &described.name,
-                leader_epoch: state.leader_epoch,
-                config: config.clone(),
-            };
-            self.owned.borrow_mut().take(assigned, opened, wall_now())?;
-            self.flush_uncommitted(partition);
+            let config = config.get_or_insert_with(|| self.topic_config(&image, described));
+            let taken = self.take(partition, described, state, config.clone(), opened);
+            failed.extend(taken.err().map(|error| (partition, error)));
         }
+        failed
+    }
+
+    fn topic_config(&self, image: &Image, topic: &Topic) -> Rc<TopicConfig> {
+        Rc::new(TopicConfig::new(
+            &self.node.config,
+            image.topic_configs(&topic.name),
+        ))
+    }
+
+    fn take(
+        self: &Rc<Self>,
+        partition: TopicPartition,
+        topic: &Topic,
+        state: &Partition,
+        config: Rc<TopicConfig>,
+        opened: Opened,
+    ) -> Result<(), LogError> {
+        let assigned = Assigned {
+            partition,
+            topic_name: &topic.name,
+            leader_epoch: state.leader_epoch,
+            config,
+        };
+        self.owned
+            .borrow_mut()
+            .take(assigned, opened, wall_now(), now())?;
+        self.flush_uncommitted(partition);
         Ok(())
+    }
+
+    /// Opens a partition that could not be opened before, once someone asks for it: what was short may be there again.
+    pub(super) fn try_closed(self: &Rc<Self>, partition: TopicPartition) {
+        if !self.owned.borrow().is_to_be_tried(partition, now()) {
+            return;
+        }
+        let image = self.image.borrow();
+        let Some((topic, state)) = image
+            .topic(partition.topic)
+            .and_then(|topic| Some((topic, topic.partitions.get(&partition.partition)?)))
+        else {
+            return;
+        };
+        let config = self.topic_config(&image, topic);
+        // What the first try left may be half of what it should be: looked at as after a crash.
+        if let Err(error) = self.take(partition, topic, state, config, Opened::AfterCrash) {
+            tracing::error!("{partition} stays closed: {error}");
+        }
     }
 
     /// Flushes and closes this core's partitions; the first error, after all were tried.

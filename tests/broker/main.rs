@@ -7,6 +7,7 @@
     reason = "these tests stand outside the broker: they wait for real processes in real time"
 )]
 
+mod administration;
 mod batches;
 mod cli;
 mod client;

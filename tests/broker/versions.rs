@@ -5,6 +5,7 @@ use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
 use ringlog::wire::messages::api_versions_request::ApiVersionsRequest;
 use ringlog::wire::messages::api_versions_response::ApiVersionsResponse;
+use ringlog::wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use ringlog::wire::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
@@ -66,6 +67,7 @@ fn every_api_answers_in_every_version_it_advertises() {
                 }
                 22 => client.init_producer_id(version),
                 32 => client.describe_configs(version),
+                37 => client.create_partitions(version),
                 60 => client.describe_cluster(version),
                 key => panic!("{name}: API {key} is advertised and not tried here"),
             }
@@ -303,6 +305,23 @@ impl Client {
             };
             assert_eq!(result.error_code, expected, "{name}");
         }
+    }
+
+    /// One more than there are.
+    fn create_partitions(&mut self, version: i16) {
+        let request = CreatePartitionsRequest {
+            topics: [CreatePartitionsTopic {
+                name: TOPIC.into(),
+                count: i32::from(version) + 2,
+                assignments: None,
+            }]
+            .into_iter()
+            .collect(),
+            timeout_ms: 1_000,
+            validate_only: false,
+        };
+        let answer = self.connection.call(version, &request);
+        assert_eq!(answer.results.iter().next().expect("its answer").error_code, 0);
     }
 
     fn describe_cluster(&mut self, version: i16) {

@@ -1,21 +1,16 @@
 //! Creating topics (Kafka's `ControllerApis.createTopics` and `ReplicationControlManager.createTopics`).
 
-use super::{RECORDS_PER_REQUEST_MAX, Records};
+use super::placement::{PlacementError, PlannedPartition, check_assigned, spread};
+use super::{PARTITIONS_PER_REQUEST_MAX, RECORDS_PER_REQUEST_MAX, Records};
 use crate::base::{NodeId, PartitionIndex, TopicId};
 use crate::config::{Config, TopicConfigError, validate_topic_configs};
 use crate::metadata::image::{Configs, Image};
 use crate::metadata::names::{METADATA_TOPIC, NameError, validate_topic_name};
+use crate::wire::ErrorCode;
 use crate::wire::messages::create_topics_request::CreatableTopic;
-use crate::wire::messages::{ConfigRecord, CreateTopicsRequest, PartitionRecord, TopicRecord};
-use crate::wire::{Array, ErrorCode};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::wire::messages::{ConfigRecord, CreateTopicsRequest, TopicRecord};
+use std::collections::BTreeMap;
 use std::fmt;
-
-/// The most partitions that one request may ask for (Kafka's `MAX_PARTITIONS_PER_BATCH`).
-const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
-
-/// Kafka's `DirectoryId.UNASSIGNED`: the broker chooses.
-const UNASSIGNED_DIRECTORY: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
 /// What became of a CreateTopics request.
 #[derive(Debug)]
@@ -44,6 +39,8 @@ pub struct CreatedTopic {
 pub enum CreateError {
     /// The request names it twice.
     DuplicateName,
+    /// The request's time was up before it began.
+    TimedOut,
     /// It is the metadata log's own.
     MetadataTopic,
     /// There is one of this name.
@@ -65,21 +62,12 @@ pub enum CreateError {
     PartitionCount,
     /// 0, or below −1.
     ReplicationFactor,
-    /// More replicas than brokers.
-    TooFewBrokers {
-        /// Replicas asked for.
-        replicas: i16,
-        /// Brokers that are registered.
-        registered: usize,
-        /// Whether all of them are fenced.
-        all_fenced: bool,
-    },
     /// Replicas are assigned by hand, and their number is given too.
     AssignmentAndReplicationFactor,
     /// Replicas are assigned by hand, and the partitions' number is given too.
     AssignmentAndPartitionCount,
-    /// The assignment is wrong: how.
-    Assignment(String),
+    /// The replicas can't be placed.
+    Placement(PlacementError),
     /// All topics of the request together have too many partitions.
     TooManyPartitions,
     /// All topics of the request together take too many records.
@@ -98,12 +86,16 @@ impl CreateError {
             CreateError::Name(_) | CreateError::Collides { .. } => ErrorCode::INVALID_TOPIC_EXCEPTION,
             CreateError::NullConfigs(_) | CreateError::Config(_) => ErrorCode::INVALID_CONFIG,
             CreateError::PartitionCount => ErrorCode::INVALID_PARTITIONS,
-            CreateError::ReplicationFactor | CreateError::TooFewBrokers { .. } => {
-                ErrorCode::INVALID_REPLICATION_FACTOR
-            }
-            CreateError::Assignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+            CreateError::ReplicationFactor => ErrorCode::INVALID_REPLICATION_FACTOR,
+            CreateError::Placement(error) => error.code(),
+            CreateError::TimedOut => ErrorCode::REQUEST_TIMED_OUT,
             CreateError::TooManyPartitions | CreateError::TooManyRecords => ErrorCode::POLICY_VIOLATION,
         }
+    }
+
+    /// What to say beside the code; nothing where Kafka says nothing.
+    pub fn message(&self) -> Option<String> {
+        (*self != CreateError::TimedOut).then(|| self.to_string())
     }
 }
 
@@ -111,6 +103,7 @@ impl fmt::Display for CreateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CreateError::DuplicateName => f.write_str("Duplicate topic name."),
+            CreateError::TimedOut => f.write_str("the request's time was up"),
             CreateError::MetadataTopic => {
                 write!(f, "Creation of internal topic {METADATA_TOPIC} is prohibited.")
             }
@@ -133,28 +126,13 @@ impl fmt::Display for CreateError {
             CreateError::ReplicationFactor => {
                 f.write_str("Replication factor must be larger than 0, or -1 to use the default value.")
             }
-            CreateError::TooFewBrokers {
-                replicas,
-                registered,
-                all_fenced,
-            } => {
-                write!(f, "Unable to replicate the partition {replicas} time(s): ")?;
-                match all_fenced {
-                    true => f.write_str("All brokers are currently fenced."),
-                    false => write!(
-                        f,
-                        "The target replication factor of {replicas} cannot be reached because only {registered} \
-                         broker(s) are registered or some brokers have all their log directories cordoned."
-                    ),
-                }
-            }
             CreateError::AssignmentAndReplicationFactor => f.write_str(
                 "A manual partition assignment was specified, but replication factor was not set to -1.",
             ),
             CreateError::AssignmentAndPartitionCount => f.write_str(
                 "A manual partition assignment was specified, but numPartitions was not set to -1.",
             ),
-            CreateError::Assignment(how) => f.write_str(how),
+            CreateError::Placement(error) => error.fmt(f),
             CreateError::TooManyPartitions => {
                 f.write_str("Excessively large number of partitions per request.")
             }
@@ -189,6 +167,7 @@ pub fn create_topics(
     for (name, topic) in &names {
         let answer = match topic {
             None => Err(CreateError::DuplicateName),
+            Some(_) if request.timeout_ms <= 0 => Err(CreateError::TimedOut),
             Some(topic) => {
                 plan_topic(image, topic, config, &mut new_id).map(|plan| plan.write(name, &mut records))
             }
@@ -237,12 +216,6 @@ struct Plan {
     id: TopicId,
     configs: Configs,
     partitions: Vec<PlannedPartition>,
-}
-
-struct PlannedPartition {
-    replicas: Vec<NodeId>,
-    isr: Vec<NodeId>,
-    directories: Vec<TopicId>,
 }
 
 fn plan_topic(
@@ -323,28 +296,7 @@ fn place_replicas(
     if partitions <= 0 {
         return Err(CreateError::PartitionCount);
     }
-    // Fenced brokers come last: a replica may be on one, but not alone.
-    let (able, fenced): (Vec<_>, Vec<_>) = image.brokers().partition(|b| !b.fenced);
-    let brokers: Vec<NodeId> = able.iter().chain(&fenced).map(|b| b.id).collect();
-    let wanted = replication_factor as usize;
-    if able.is_empty() || wanted > brokers.len() {
-        return Err(CreateError::TooFewBrokers {
-            replicas: replication_factor,
-            registered: brokers.len(),
-            all_fenced: able.is_empty() && !brokers.is_empty(),
-        });
-    }
-    let replicas_of = |partition: usize| {
-        let leader = partition % able.len();
-        brokers
-            .iter()
-            .copied()
-            .cycle()
-            .skip(leader)
-            .take(wanted)
-            .collect()
-    };
-    Ok((0..partitions as usize).map(replicas_of).collect())
+    spread(image, 0..partitions as usize, replication_factor).map_err(CreateError::Placement)
 }
 
 fn read_assignment(image: &Image, topic: &CreatableTopic<'_>) -> Result<Vec<Vec<NodeId>>, CreateError> {
@@ -354,86 +306,26 @@ fn read_assignment(image: &Image, topic: &CreatableTopic<'_>) -> Result<Vec<Vec<
     if topic.num_partitions != -1 {
         return Err(CreateError::AssignmentAndPartitionCount);
     }
+    let refuse = |how: String| CreateError::Placement(PlacementError::Assignment(how));
     let mut by_partition: BTreeMap<i32, Vec<NodeId>> = BTreeMap::new();
     let mut factor = None;
     for assignment in &topic.assignments {
         let partition = assignment.partition_index;
-        let refuse = |how: String| Err(CreateError::Assignment(how));
         if by_partition.contains_key(&partition) {
-            return refuse(format!(
+            return Err(refuse(format!(
                 "Found multiple manual partition assignments for partition {partition}"
-            ));
+            )));
         }
         let replicas: Vec<NodeId> = assignment.broker_ids.iter().map(NodeId).collect();
-        check_replicas(image, &replicas, factor)?;
+        check_assigned(image, partition, &replicas, factor).map_err(CreateError::Placement)?;
         factor = Some(replicas.len());
-        if !replicas.iter().any(|&node| can_lead(image, node)) {
-            return refuse(format!(
-                "All brokers specified in the manual partition assignment for partition {partition} are fenced or in \
-                 controlled shutdown."
-            ));
-        }
         by_partition.insert(partition, replicas);
     }
     if !by_partition.keys().copied().eq(0..by_partition.len() as i32) {
         let how = "partitions should be a consecutive 0-based integer sequence";
-        return Err(CreateError::Assignment(how.to_owned()));
+        return Err(refuse(how.to_owned()));
     }
     Ok(by_partition.into_values().collect())
-}
-
-fn check_replicas(image: &Image, replicas: &[NodeId], factor: Option<usize>) -> Result<(), CreateError> {
-    let refuse = |how: String| {
-        Err(CreateError::Assignment(format!(
-            "The manual partition assignment includes {how}"
-        )))
-    };
-    if replicas.is_empty() {
-        return refuse("an empty replica list.".to_owned());
-    }
-    let mut seen = BTreeSet::new();
-    for &node in replicas {
-        if image.broker(node).is_none() {
-            return refuse(format!("broker {node}, but no such broker is registered."));
-        }
-        if !seen.insert(node) {
-            return refuse(format!("the broker {node} more than once."));
-        }
-    }
-    match factor {
-        Some(factor) if factor != replicas.len() => refuse(format!(
-            "a partition with {} replica(s), but this is not consistent with previous partitions, which have {factor} \
-             replica(s).",
-            replicas.len()
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn can_lead(image: &Image, node: NodeId) -> bool {
-    image
-        .broker(node)
-        .is_some_and(|b| !b.fenced && !b.in_controlled_shutdown)
-}
-
-impl PlannedPartition {
-    fn new(image: &Image, replicas: Vec<NodeId>) -> PlannedPartition {
-        let isr = replicas
-            .iter()
-            .copied()
-            .filter(|&node| can_lead(image, node))
-            .collect();
-        let directory = |node: &NodeId| match image.broker(*node).map(|b| b.log_dirs.as_slice()) {
-            Some([only]) => *only,
-            _ => UNASSIGNED_DIRECTORY,
-        };
-        let directories = replicas.iter().map(directory).collect();
-        PlannedPartition {
-            replicas,
-            isr,
-            directories,
-        }
-    }
 }
 
 impl Plan {
@@ -464,27 +356,6 @@ impl Plan {
             partitions: self.partitions.len() as i32,
             replication_factor: self.partitions.first().map_or(0, |p| p.replicas.len() as i16),
             configs: self.configs,
-        }
-    }
-}
-
-impl PlannedPartition {
-    fn record(&self, topic_id: TopicId, partition: PartitionIndex) -> PartitionRecord<'static> {
-        let ids = |nodes: &[NodeId]| nodes.iter().map(|n| n.0).collect::<Array<'static, i32>>();
-        PartitionRecord {
-            partition_id: partition.0,
-            topic_id,
-            replicas: ids(&self.replicas),
-            isr: ids(&self.isr),
-            removing_replicas: Array::default(),
-            adding_replicas: Array::default(),
-            leader: self.isr.first().map_or(-1, |n| n.0),
-            leader_recovery_state: 0,
-            leader_epoch: 0,
-            partition_epoch: 0,
-            directories: self.directories.iter().copied().collect(),
-            eligible_leader_replicas: None,
-            last_known_elr: None,
         }
     }
 }

@@ -6,6 +6,8 @@
 mod brokers;
 mod create;
 mod delete;
+mod partitions;
+mod placement;
 mod producer_ids;
 #[cfg(test)]
 mod tests;
@@ -17,10 +19,15 @@ pub use brokers::{
 };
 pub use create::{CreateDecision, CreateError, CreatedTopic, create_topics};
 pub use delete::{DeleteDecision, DeleteError, DeleteTarget, DeletedTopic, delete_topics};
+pub use partitions::{GrowDecision, GrowError, create_partitions};
+pub use placement::PlacementError;
 pub use producer_ids::{PRODUCER_IDS_PER_BLOCK, ProducerIdBlock, allocate_producer_ids};
 
 /// Records to propose, in order: one atomic change.
 pub type Records = Vec<MetadataRecord<'static>>;
+
+/// The most partitions that one request may ask for (Kafka's `MAX_PARTITIONS_PER_BATCH`, there for CreateTopics only).
+const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
 
 /// The most records of one request's change (Kafka's `MAX_RECORDS_PER_USER_OP`): they are one batch.
 pub const RECORDS_PER_REQUEST_MAX: usize = 10_000;

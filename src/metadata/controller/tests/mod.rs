@@ -1,5 +1,7 @@
 //! The decisions against tables taken from Kafka 4.3.1's answers.
 
+mod partitions;
+
 use super::*;
 use crate::base::{LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerId, Timestamp, TopicId};
 use crate::config::Config;
@@ -175,6 +177,27 @@ fn validate_only_answers_and_changes_nothing() {
     };
     let decision = create_topics(&cluster.image, &request, &cluster.config, || TopicId([1; 16]));
     assert!(decision.answers[0].1.is_ok());
+    assert!(decision.records.is_empty());
+}
+
+#[test]
+fn a_request_whose_time_was_up_creates_nothing_and_says_only_so() {
+    let cluster = Cluster::of_brokers(1);
+    let request = CreateTopicsRequest {
+        topics: ["t", "d", "d"].map(|name| topic(name, 2, 1)).to_vec().into(),
+        timeout_ms: 0,
+        ..CreateTopicsRequest::default()
+    };
+    let decision = create_topics(&cluster.image, &request, &cluster.config, || TopicId([1; 16]));
+    let told: Vec<_> = decision
+        .answers
+        .iter()
+        .map(|(name, answer)| (name.as_str(), answer.as_ref().unwrap_err().message()))
+        .collect();
+    assert_eq!(
+        told,
+        [("t", None), ("d", Some("Duplicate topic name.".to_owned()))]
+    );
     assert!(decision.records.is_empty());
 }
 
