@@ -105,7 +105,8 @@ impl Log {
             plan.active = Some(self.active().file_now()?);
         }
         if std::mem::take(&mut self.names_unflushed) {
-            plan.others.push(self.dir.join(names::LEADER_EPOCHS));
+            plan.others
+                .extend([names::LEADER_EPOCHS, names::PARTITION_METADATA].map(|name| self.dir.join(name)));
             plan.dir = Some(self.dir.clone());
         }
         Ok(plan)

@@ -348,15 +348,8 @@ impl Log {
     /// Brings the epochs' file up to date, in the page cache.
     fn write_epochs_now(&mut self) -> io::Result<()> {
         if self.epochs_unwritten {
-            let path = self.dir.join(names::LEADER_EPOCHS);
-            let fresh = path.with_extension("tmp");
-            let options = OpenOptions {
-                truncate: true,
-                ..OpenOptions::read_write_create()
-            };
             let text = checkpoint::encode_epochs(self.epochs.entries());
-            File::open_now(&fresh, options)?.write_at_now(0, &[text.as_bytes()])?;
-            fs::rename_now(&fresh, &path)?;
+            replace_text_now(&self.dir.join(names::LEADER_EPOCHS), &text)?;
             self.epochs_unwritten = false;
             self.names_unflushed = true;
         }
@@ -373,18 +366,46 @@ fn remember_producer(states: &mut ProducerStates, header: &BatchHeader, batch: &
     }
 }
 
-/// Reads the topic's id from a partition's directory; `None` when the file is missing.
-pub fn read_topic_id_now(dir: &Path) -> Result<Option<TopicId>, LogError> {
-    open::read_text_now(
-        &dir.join(names::PARTITION_METADATA),
-        checkpoint::decode_partition_metadata,
-    )
+/// Reads the topic's id from a partition's directory; `None` when the file is missing, or was torn by a crash before any
+/// flush had covered it.
+pub fn read_topic_id_now(dir: &Path, opened: Opened) -> Result<Option<TopicId>, LogError> {
+    let path = dir.join(names::PARTITION_METADATA);
+    match open::read_text_now(&path, checkpoint::decode_partition_metadata) {
+        Err(LogError::Malformed { .. }) if opened == Opened::AfterCrash => Ok(None),
+        read => read,
+    }
 }
 
-/// Writes the topic's id into a partition's directory, durably.
+/// Writes the topic's id into a partition's new directory, in the page cache: a core that serves must not wait for the
+/// disk. It is durable with the log's first [`FlushPlan`].
 pub fn write_topic_id_now(dir: &Path, topic: TopicId) -> io::Result<()> {
-    let path = dir.join(names::PARTITION_METADATA);
-    fs::write_whole_now(&path, checkpoint::encode_partition_metadata(topic).as_bytes())
+    let text = checkpoint::encode_partition_metadata(topic);
+    replace_text_now(&dir.join(names::PARTITION_METADATA), &text)
+}
+
+/// Puts a new text file in the place of an old one, in the page cache.
+fn replace_text_now(path: &Path, text: &str) -> io::Result<()> {
+    let fresh = path.with_extension("tmp");
+    let options = OpenOptions {
+        truncate: true,
+        ..OpenOptions::read_write_create()
+    };
+    File::open_now(&fresh, options)?.write_at_now(0, &[text.as_bytes()])?;
+    fs::rename_now(&fresh, path)
+}
+
+/// Whether a partition's directory holds any batch.
+pub fn has_batches_now(dir: &Path) -> Result<bool, LogError> {
+    for entry in open::at(dir, fs::read_dir_now(dir))? {
+        let path = dir.join(&entry.name);
+        if path.extension().is_some_and(|kind| kind == names::LOG) {
+            let file = File::open_now(&path, OpenOptions::read_only());
+            if open::at(&path, file.and_then(|file| file.len_now()))? > 0 {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Renames the directory of a partition that the cluster does not know, so that nothing takes it for one that it does;

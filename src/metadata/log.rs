@@ -112,7 +112,10 @@ impl MetadataLog {
             .join(names::partition_dir(METADATA_TOPIC, PartitionIndex(0)));
         let (log, _) = Log::open_now(&dir, options(config), opened, Resume::default(), now)
             .map_err(MetadataLogError::Open)?;
-        if read_topic_id_now(&dir).map_err(MetadataLogError::Open)?.is_none() {
+        if read_topic_id_now(&dir, opened)
+            .map_err(MetadataLogError::Open)?
+            .is_none()
+        {
             write_topic_id_now(&dir, METADATA_TOPIC_ID).map_err(MetadataLogError::Flush)?;
         }
         if log.start_offset() > Offset(0) {

@@ -133,7 +133,7 @@ impl Owned {
         }
         let name = names::partition_dir(assigned.topic_name, assigned.partition.partition);
         let dir = self.log_dir.join(&name);
-        self.claim(&dir, assigned.partition.topic)?;
+        self.claim(&dir, assigned.partition.topic, opened)?;
         let (log, recovery) = Log::open_now(&dir, options, opened, Resume::default(), now)?;
         if recovery.bytes_cut > 0 {
             tracing::warn!(
@@ -148,12 +148,12 @@ impl Owned {
 
     /// Makes sure that `dir` is the topic's own. What another topic of that name left there goes: its deletion was
     /// committed before this topic could be created.
-    fn claim(&self, dir: &Path, topic: TopicId) -> Result<(), LogError> {
+    fn claim(&self, dir: &Path, topic: TopicId, opened: Opened) -> Result<(), LogError> {
         let at = |error| LogError::Io {
             path: dir.to_path_buf(),
             error,
         };
-        match log::read_topic_id_now(dir)? {
+        match log::read_topic_id_now(dir, opened)? {
             Some(found) if found == topic => return Ok(()),
             Some(_) => log::delete_now(dir, io::random_uuid()).map_err(at)?,
             None => {}

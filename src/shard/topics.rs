@@ -47,11 +47,15 @@ impl Shard {
     }
 
     /// Whether the image has the partition of the found directory; by the topic's id, or by its name where no id stands.
+    /// After a crash records without an id may be those of a topic that had this name before.
     fn is_known(&self, found: &FoundPartition) -> Result<bool, LogError> {
         let image = self.image.borrow();
         let named = image.topic_by_name(&found.topic);
-        let written = log::read_topic_id_now(&found.path)?;
-        let known = named.filter(|topic| written.is_none_or(|id| id == topic.id));
+        let known = match log::read_topic_id_now(&found.path, self.node.opened)? {
+            Some(written) => named.filter(|topic| topic.id == written),
+            None if self.node.opened == Opened::AfterCrash && log::has_batches_now(&found.path)? => None,
+            None => named,
+        };
         Ok(known.is_some_and(|topic| topic.partitions.contains_key(&found.partition)))
     }
 

@@ -242,6 +242,15 @@ pub async fn produce_one_each(bootstrap: HostPort, client: u32, model: Model) {
     }
 }
 
+/// Adds a record to partition 0, trying once.
+pub async fn produce_one(bootstrap: HostPort) -> Result<i64, ClientError> {
+    let cluster = connect(bootstrap).await;
+    let topic = topic_id(&cluster).await;
+    let value = Value { client: 0, number: 0 };
+    let batch = filled(BatchBuilder::new(Codec::None), &[value]);
+    produce(&cluster, topic, 0, -1, batch).await
+}
+
 /// Sends requests of several kinds without waiting for answers, all on one connection; each must be answered.
 pub async fn ask_much(bootstrap: HostPort, client: u32, model: Model) {
     const ASKED: usize = 48;

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use ringlog::client::HostPort;
 use ringlog::client::admin::{self, NewTopic};
-use ringlog::io::sim::Faults;
+use ringlog::client::{ClientError, HostPort};
+use ringlog::io::sim::{Faults, HostId};
+use ringlog::wire::ErrorCode;
 
+use crate::clients;
 use crate::kit::{Setup, connect};
+use crate::model::Model;
 
 /// The entry of a new data directory in the one above it was not flushed: with the power went everything in it.
 #[test]
@@ -19,6 +22,96 @@ fn a_new_data_directory_survives_the_loss_of_power() {
         setup.start();
         assert!(!creates(&setup), "seed {seed}: the topic is gone");
         setup.stop();
+    }
+}
+
+/// A partition's files are flushed with its first durable append, not when they are made: what a loss of power leaves of them must not
+/// keep the broker from starting, nor the topic from being used.
+#[test]
+fn a_topic_that_was_never_flushed_is_usable_after_the_loss_of_power() {
+    for seed in 0..60 {
+        let mut setup = Setup::new(seed, Faults::none(), &[]);
+        setup.start();
+        let client = setup.sim.add_host(1);
+        for round in 0..3 {
+            let (bootstrap, model) = (setup.bootstrap(), Model::new(clients::PARTITIONS));
+            let used = setup.sim.run(client, move || async move {
+                clients::create(bootstrap.clone()).await;
+                clients::produce_one_each(bootstrap, round, model).await;
+            });
+            let is_used = setup.sim.pass_until(Duration::from_secs(60), || used.has_ended());
+            assert!(is_used, "seed {seed}, round {round}");
+            setup.crash();
+            setup.start();
+        }
+        setup.stop();
+    }
+}
+
+/// Every way in which a disk refuses is answered with KAFKA_STORAGE_ERROR. Without room the partition takes records again when there
+/// is some; after a failed write or flush at the latest when the broker was started again.
+#[test]
+fn what_the_disk_refuses_is_a_storage_error() {
+    /// From the bytes that are stored.
+    type Disk = fn(u64) -> Faults;
+    let full: Disk = |used| Faults {
+        disk_bytes_max: used,
+        ..Faults::none()
+    };
+    let failing: Disk = |_| Faults {
+        disk_error: 1.0,
+        ..Faults::none()
+    };
+    let short: Disk = |_| Faults {
+        short_write: 1.0,
+        ..Faults::none()
+    };
+    let ways = [
+        ("full", full, true),
+        ("failing", failing, false),
+        ("short", short, true),
+    ];
+    for ack in ["written", "durable"] {
+        for (way, faults, passes) in ways {
+            let mut setup = Setup::new(7, Faults::none(), &[&format!("ringlog.ack={ack}")]);
+            setup.start();
+            let (client, bootstrap) = (setup.sim.add_host(1), setup.bootstrap());
+            assert_eq!(produces(&setup, client), Ok(()), "{way}, {ack}");
+            setup.sim.set_faults(faults(setup.sim.stored_bytes(setup.host)));
+            assert_eq!(
+                produces(&setup, client),
+                Err(ErrorCode::KAFKA_STORAGE_ERROR),
+                "{way}, {ack}"
+            );
+            setup.sim.set_faults(Faults::none());
+            if passes {
+                assert_eq!(produces(&setup, client), Ok(()), "{way}, {ack}: it passes");
+            }
+            setup.crash();
+            setup.start();
+            assert_eq!(
+                produces(&setup, client),
+                Ok(()),
+                "{way}, {ack}: started again at {bootstrap}"
+            );
+            setup.stop();
+        }
+    }
+}
+
+/// What a record to partition 0 comes to.
+fn produces(setup: &Setup, client: HostId) -> Result<(), ErrorCode> {
+    let bootstrap = setup.bootstrap();
+    let outcome = setup.sim.run(client, move || async move {
+        clients::create(bootstrap.clone()).await;
+        clients::produce_one(bootstrap).await
+    });
+    let patience = Duration::from_secs(60);
+    assert!(setup.sim.pass_until(patience, || outcome.has_ended()));
+    match outcome.take().expect("it ended") {
+        Ok(_) => Ok(()),
+        Err(ClientError::Refused { code, .. }) => Err(code),
+        Err(error) => panic!("{error}"),
     }
 }
 

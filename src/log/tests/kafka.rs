@@ -74,7 +74,7 @@ fn its_logs_open_and_stay_as_they_are() {
         assert_eq!(read_all(&log), logs);
         close(log);
         assert_eq!(offset_files(&dir), before);
-        assert!(read_topic_id_now(&dir).unwrap().is_some());
+        assert!(read_topic_id_now(&dir, Opened::AfterCleanStop).unwrap().is_some());
     }
 }
 

@@ -103,9 +103,28 @@ fn a_deleted_partition_is_gone() {
     let dir = root.path().join("topic-0");
     close(open(&dir, LogOptions::default(), Opened::AfterCleanStop).0);
     write_topic_id_now(&dir, TopicId([7; 16])).unwrap();
-    assert_eq!(read_topic_id_now(&dir).unwrap(), Some(TopicId([7; 16])));
+    assert_eq!(
+        read_topic_id_now(&dir, Opened::AfterCleanStop).unwrap(),
+        Some(TopicId([7; 16]))
+    );
     delete_now(&dir, [1; 16]).unwrap();
     assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_torn_topic_id_is_none_after_a_crash_and_damage_after_a_clean_stop() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("topic-0");
+    close(open(&dir, LogOptions::default(), Opened::AfterCleanStop).0);
+    for torn in ["", "version: 0\ntopic_id: BwcH"] {
+        std::fs::write(dir.join(names::PARTITION_METADATA), torn).unwrap();
+        assert_eq!(read_topic_id_now(&dir, Opened::AfterCrash).unwrap(), None);
+        assert!(read_topic_id_now(&dir, Opened::AfterCleanStop).is_err());
+    }
+    assert!(!has_batches_now(&dir).unwrap());
+    let (mut log, _) = open(&dir, LogOptions::default(), Opened::AfterCleanStop);
+    log.append(&batch(0, &[(0, "value")]), NOW).unwrap();
+    assert!(has_batches_now(&dir).unwrap());
 }
 
 /// Everything else here reads with blocking calls; this is what a broker does.
