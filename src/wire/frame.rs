@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::wire::api::{self, ApiKey};
-use crate::wire::decoder::{DecodeError, Decoder, Fault};
+use crate::wire::decoder::{At, DecodeError, Decoder, Fault};
 use crate::wire::encoder::{EncodeError, Encoder};
 use crate::wire::message::{Decode, Encode, Message, Str};
 use crate::wire::messages::{RequestHeader, ResponseHeader};
@@ -24,28 +24,37 @@ pub struct RequestStart {
     pub body_at: usize,
 }
 
-/// Reads the header of a request frame (its size already gone).
+/// Reads the header of a request frame (its size already gone). Of the client's id only the length is looked at.
 pub fn read_request_start(frame: &[u8]) -> Result<RequestStart, DecodeError> {
-    read_request_header(frame).map(|(start, _)| start)
+    read_header(frame).map(|(start, _)| start)
 }
 
-/// Reads the header of a request frame (its size already gone), with the client's id.
+/// Reads the header of a request frame (its size already gone), with the client's id. What is not UTF-8 in it is
+/// replaced: it is for people to read.
 pub fn read_request_header(frame: &[u8]) -> Result<(RequestStart, Option<Str<'_>>), DecodeError> {
-    let mut peek = Decoder::new(frame);
-    let (key, version) = (peek.i16()?, peek.i16()?);
+    let (start, client_id) = read_header(frame)?;
+    Ok((start, client_id.map(String::from_utf8_lossy)))
+}
+
+fn read_header(frame: &[u8]) -> Result<(RequestStart, Option<&[u8]>), DecodeError> {
+    let mut d = Decoder::of_request(frame);
+    let (key, version, correlation_id) = (d.i16()?, d.i16()?, d.i32()?);
     let header_version = api::request_header_version(key, version).ok_or(Fault::UnknownApi { key })?;
-    let mut d = Decoder::new(frame);
-    let header = RequestHeader::decode(&mut d, header_version)?;
-    let body_at = frame.len() - d.rest().len();
-    Ok((
-        RequestStart {
-            key,
-            version,
-            correlation_id: header.correlation_id,
-            body_at,
-        },
-        header.client_id,
-    ))
+    // Null, or as long as 16 bits say, in flexible versions too.
+    let client_id = match usize::try_from(d.i16()?) {
+        Ok(len) => Some(d.take(len).at("RequestHeader.client_id")?),
+        Err(_) => None,
+    };
+    if header_version >= 2 {
+        d.tagged_fields(|_, _| Ok(false))?;
+    }
+    let start = RequestStart {
+        key,
+        version,
+        correlation_id,
+        body_at: frame.len() - d.rest().len(),
+    };
+    Ok((start, client_id))
 }
 
 /// A request as segments, its size included.
@@ -180,6 +189,20 @@ mod tests {
         let frame = [&[0, 18, 0, 77, 0, 0, 0, 5, 0, 1, b'c', 0][..], b"whatever"].concat();
         let start = read_request_start(&frame).expect("a header");
         assert_eq!((start.version, start.correlation_id, start.body_at), (77, 5, 12));
+    }
+
+    #[test]
+    fn a_client_id_that_is_null_or_no_text_is_taken() {
+        let header = |client_id: &[u8]| [&[0, 3, 0, 1, 0, 0, 0, 5][..], client_id].concat();
+        let null = header(&[0xff, 0xff]);
+        let (start, client_id) = read_request_header(&null).expect("a header");
+        assert_eq!((start.body_at, client_id), (10, None));
+        let no_text = header(&[0, 3, b'a', 0xff, b'b', 9]);
+        let (start, client_id) = read_request_header(&no_text).expect("a header");
+        assert_eq!((start.body_at, client_id.as_deref()), (13, Some("a\u{fffd}b")));
+        let longer = header(&[0, 4, b'a']);
+        let error = read_request_start(&longer).expect_err("longer than the frame");
+        assert_eq!(error.field, "RequestHeader.client_id");
     }
 
     #[test]

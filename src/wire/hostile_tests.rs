@@ -47,7 +47,7 @@ fn damage(frame: &mut Vec<u8>, source: &mut Source) {
 
 /// Reads `bytes` as every message in some version, and as a request's frame.
 fn read_as_everything(bytes: &[u8], source: &mut Source) {
-    let ((), peak) = peak_bytes(|| drop(frame::read_request_header(bytes)));
+    let (_, peak) = peak_bytes(|| frame::read_request_start(bytes));
     assert_eq!(peak, 0, "a frame's header");
     for subject in SUBJECTS {
         let version = subject.some_version(source);
