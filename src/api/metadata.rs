@@ -6,12 +6,12 @@ use std::rc::Rc;
 use crate::base::TopicId;
 use crate::metadata::names::validate_topic_name;
 use crate::metadata::{Image, Topic};
-use crate::shard::{NewTopics, Shard};
+use crate::shard::{NewTopics, Shard, TimeSlice};
 use crate::wire::messages::metadata_request::MetadataRequest;
 use crate::wire::messages::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use crate::wire::{ErrorCode, Str};
+use crate::wire::{Array, ErrorCode, Str};
 
 use super::endpoints::{self, CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, TOPIC_OPERATIONS};
 use super::{Reply, Request};
@@ -38,25 +38,19 @@ struct Plan {
 
 /// Answers a Metadata request.
 pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
+    let mut slice = TimeSlice::default();
     let plan = {
         let body: MetadataRequest<'_> = match request.body() {
             Ok(body) => body,
             Err(error) => return request.malformed(error),
         };
-        plan(request.version, &body)
+        plan(request.version, &body, &mut slice).await
     };
     let created = match &plan.asked {
         Asked::Some(named) if plan.may_create => create_missing(&shard, named).await,
         _ => BTreeMap::new(),
     };
-    let image = shard.image();
-    let topics = match &plan.asked {
-        Asked::All => image.topics().map(|topic| describe(topic, &plan)).collect(),
-        Asked::Some(named) => named
-            .iter()
-            .map(|named| answer(&image, named, &plan, &created))
-            .collect(),
-    };
+    let topics = topics(&shard, &plan, &created, &mut slice).await;
     let brokers = endpoints::endpoints(&shard, &request.origin)
         .into_iter()
         .map(|endpoint| MetadataResponseBroker {
@@ -75,24 +69,27 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
     })
 }
 
-fn plan(version: i16, body: &MetadataRequest<'_>) -> Plan {
+async fn plan(version: i16, body: &MetadataRequest<'_>, slice: &mut TimeSlice) -> Plan {
     // Asked for twice, a topic is answered once.
     let mut asked_before = BTreeSet::new();
     let asked = match &body.topics {
         None => Asked::All,
         // Before version 1 an empty list asked for all topics.
         Some(topics) if topics.is_empty() && version == 0 => Asked::All,
-        Some(topics) => Asked::Some(
-            topics
-                .iter()
-                .map(|topic| match topic.name {
+        Some(topics) => {
+            let mut named = Vec::new();
+            for topic in topics {
+                let one = match topic.name {
                     // Kafka's admin client leaves the name empty, not null, when it asks by id.
                     Some(name) if topic.topic_id.is_zero() => Named::Name(name.into_owned()),
                     _ => Named::Id(topic.topic_id),
-                })
-                .filter(|named| asked_before.insert(named.clone()))
-                .collect(),
-        ),
+                };
+                if slice.spend(|| asked_before.insert(one.clone())).await {
+                    named.push(one);
+                }
+            }
+            Asked::Some(named)
+        }
     };
     Plan {
         asked,
@@ -100,6 +97,32 @@ fn plan(version: i16, body: &MetadataRequest<'_>) -> Plan {
         with_topic_operations: body.include_topic_authorized_operations,
         with_cluster_operations: body.include_cluster_authorized_operations,
     }
+}
+
+/// The answer of each topic, as the image has it when its slice comes.
+async fn topics<'a>(
+    shard: &Shard,
+    plan: &Plan,
+    refused: &BTreeMap<String, ErrorCode>,
+    slice: &mut TimeSlice,
+) -> Array<'a, MetadataResponseTopic<'a>> {
+    let mut topics = Vec::new();
+    match &plan.asked {
+        Asked::All => {
+            let all: Vec<TopicId> = shard.image().topics().map(|topic| topic.id).collect();
+            for id in all {
+                let described = || shard.image().topic(id).map(|topic| describe(topic, plan));
+                topics.extend(slice.spend(described).await);
+            }
+        }
+        Asked::Some(named) => {
+            for named in named {
+                let answered = || answer(&shard.image(), named, plan, refused);
+                topics.push(slice.spend(answered).await);
+            }
+        }
+    }
+    topics.into()
 }
 
 /// Creates what is asked for by name and isn't there; the codes of what could not be created, by name.

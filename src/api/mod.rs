@@ -20,6 +20,7 @@ mod metadata;
 mod produce;
 mod table;
 
+use std::cell::Cell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -63,6 +64,24 @@ pub struct Request {
     pub correlation_id: i32,
     /// Where it came from.
     pub origin: Rc<Origin>,
+    /// Set by an API that [overlaps](Started::overlaps).
+    pub begun: Begun,
+}
+
+/// Whether a request has begun all that must happen in the order of the requests, so that the next may begin.
+#[derive(Clone, Debug, Default)]
+pub struct Begun(Rc<Cell<bool>>);
+
+impl Begun {
+    /// From here on the next request may begin.
+    pub fn set(&self) {
+        self.0.set(true);
+    }
+
+    /// Whether the next request may begin.
+    pub fn is_set(&self) -> bool {
+        self.0.get()
+    }
 }
 
 /// A request under way.
@@ -74,8 +93,9 @@ pub struct Started {
     pub future: Pending,
     /// Whether it changes nothing and so need not run when nobody will read the answer.
     pub only_reads: bool,
-    /// Whether it may run beside those of its connection that also do: they start in order, and none waits for another.
-    pub overlaps: bool,
+    /// Of one that may run beside those of its connection that also may: whether it has begun. They begin in order, and
+    /// then none waits for another.
+    pub overlaps: Option<Begun>,
 }
 
 const PRODUCE: i16 = 0;
@@ -88,7 +108,7 @@ pub fn start(shard: Rc<Shard>, origin: Rc<Origin>, frame: BytesMut) -> Started {
         Err(error) => Started {
             future: closed(format!("a malformed request header: {error}")),
             only_reads: true,
-            overlaps: false,
+            overlaps: None,
         },
         Ok(RequestStart {
             key,
@@ -96,6 +116,7 @@ pub fn start(shard: Rc<Shard>, origin: Rc<Origin>, frame: BytesMut) -> Started {
             correlation_id,
             body_at,
         }) => {
+            let begun = Begun::default();
             let request = Request {
                 frame,
                 body_at,
@@ -103,11 +124,12 @@ pub fn start(shard: Rc<Shard>, origin: Rc<Origin>, frame: BytesMut) -> Started {
                 version,
                 correlation_id,
                 origin,
+                begun: begun.clone(),
             };
             Started {
                 future: dispatch(shard, request),
                 only_reads: key == FETCH,
-                overlaps: key == PRODUCE,
+                overlaps: (key == PRODUCE).then_some(begun),
             }
         }
     }

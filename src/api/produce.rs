@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use crate::base::{PartitionIndex, TopicId, TopicPartition};
 use crate::partition::{Appended, Refusal};
-use crate::shard::{AppendedHere, Shard, join_all};
+use crate::shard::{AT_ONCE, AppendedHere, Shard, TimeSlice, join_all};
 use crate::wire::batch::BatchView;
 use crate::wire::compression::Codec;
 use crate::wire::messages::produce_request::ProduceRequest;
@@ -19,7 +19,7 @@ use crate::wire::messages::produce_response::{
 };
 use crate::wire::{ErrorCode, Records, Str, frame};
 
-use super::{Reply, Request, asked};
+use super::{Begun, Reply, Request, asked};
 
 /// Kafka writes no older batches since 4.0 (KIP-896); versions below this one cannot carry the current format.
 const FIRST_VERSION: i16 = 3;
@@ -57,7 +57,8 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
             request.version
         ));
     }
-    let mut plan = match plan(&shard, &mut request) {
+    let mut slice = TimeSlice::default();
+    let mut plan = match plan(&shard, &mut request, &mut slice).await {
         Ok(plan) => plan,
         Err(reply) => return reply,
     };
@@ -65,7 +66,7 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
     let indexes: Vec<i32> = pieces.iter().map(|piece| piece.index).collect();
     let outcomes = match refuse_whole(&plan, &pieces) {
         Some(code) => pieces.iter().map(|_| Err(Refusal::from(code))).collect(),
-        None => append_all(&shard, pieces).await,
+        None => append_all(&shard, pieces, &request.begun, &mut slice).await,
     };
     if plan.acks == 0 {
         return reply_to_silence(&outcomes);
@@ -95,7 +96,7 @@ fn refuse_whole(plan: &Plan, pieces: &[Piece]) -> Option<ErrorCode> {
 }
 
 /// Reads the request, then splits every partition's records off its frame.
-fn plan(shard: &Shard, request: &mut Request) -> Result<Plan, Reply> {
+async fn plan(shard: &Shard, request: &mut Request, slice: &mut TimeSlice) -> Result<Plan, Reply> {
     let mut ranges = Vec::new();
     let mut plan = {
         let body: ProduceRequest<'_> = request.body().map_err(|error| request.malformed(error))?;
@@ -107,10 +108,12 @@ fn plan(shard: &Shard, request: &mut Request) -> Result<Plan, Reply> {
         };
         for topic in body.topic_data.iter() {
             let first = plan.partitions.len();
-            let known = asked::topic(shard, request.version, &topic.name, topic.topic_id);
+            let find = || asked::topic(shard, request.version, &topic.name, topic.topic_id);
+            let known = slice.spend(find).await;
             for partition in topic.partition_data.iter() {
                 let index = partition.index;
-                let target = known.and_then(|id| shard.existing_partition(id, PartitionIndex(index)));
+                let find = |id| shard.existing_partition(id, PartitionIndex(index));
+                let target = slice.spend(|| known.and_then(find)).await;
                 plan.partitions.push(Piece {
                     index,
                     target,
@@ -150,29 +153,42 @@ fn records_range(frame: &[u8], records: Option<&Records<'_>>, after: usize) -> R
     }
 }
 
-async fn append_all(shard: &Rc<Shard>, pieces: Vec<Piece>) -> Vec<Result<Appended, Refusal>> {
+/// Appends every piece. The next request of the connection begins once all of these have begun.
+async fn append_all(
+    shard: &Rc<Shard>,
+    pieces: Vec<Piece>,
+    begun: &Begun,
+    slice: &mut TimeSlice,
+) -> Vec<Result<Appended, Refusal>> {
     let mut outcomes = Vec::with_capacity(pieces.len());
     let (mut elsewhere, mut waiting) = (Vec::new(), Vec::new());
     for Piece { target, records, .. } in pieces {
         outcomes.push(match target {
             Err(code) => Err(Refusal::from(code)),
-            Ok(partition) if shard.owns(partition) => match shard.append_here(partition, records) {
-                AppendedHere::Settled(outcome) => outcome,
-                AppendedHere::Waiting(appended, counts) => {
-                    waiting.push((outcomes.len(), counts));
-                    Ok(appended)
+            Ok(partition) if shard.owns(partition) => {
+                match slice.spend(|| shard.append_here(partition, records)).await {
+                    AppendedHere::Settled(outcome) => outcome,
+                    AppendedHere::Waiting(appended, counts) => {
+                        waiting.push((outcomes.len(), counts));
+                        Ok(appended)
+                    }
                 }
-            },
+            }
             Ok(partition) => {
                 elsewhere.push((outcomes.len(), shard.append_elsewhere(partition, records)));
                 Err(Refusal::from(ErrorCode::UNKNOWN_SERVER_ERROR))
             }
         });
     }
+    // So many are under way after the first poll below, which is before anyone looks at this.
+    if elsewhere.len() <= AT_ONCE {
+        begun.set();
+    }
     let (places, asked): (Vec<usize>, Vec<_>) = elsewhere.into_iter().unzip();
     for (place, outcome) in places.into_iter().zip(join_all(asked).await) {
         outcomes[place] = outcome;
     }
+    begun.set();
     for (place, counts) in waiting {
         // A flush that nobody finished: the broker stops.
         let counted = counts

@@ -18,7 +18,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::api::{self, Origin, Pending, Reply};
+use crate::api::{self, Begun, Origin, Pending, Reply};
 use crate::io::local::Notify;
 use crate::io::net::{Stream, Writer};
 use crate::io::{self, Planted};
@@ -76,8 +76,8 @@ pub struct Terms {
 }
 
 struct Slot {
-    /// May run beside others like it.
-    overlaps: bool,
+    /// Of one that may run beside others like it: whether it has begun.
+    overlaps: Option<Begun>,
     /// Need not run when nobody will read its answer.
     only_reads: bool,
     /// Of its frame.
@@ -267,13 +267,17 @@ impl Connection {
             self.queued_bytes
                 .set(queue.iter().map(|slot| slot.frame_bytes).sum());
         }
-        let overlapping = queue.iter().take_while(|slot| slot.overlaps).count();
-        for slot in queue.iter_mut().take(overlapping.max(1)) {
+        let mut may_begin = true;
+        for (place, slot) in queue.iter_mut().enumerate() {
+            if !may_begin || (place > 0 && slot.overlaps.is_none()) {
+                break;
+            }
             if let SlotState::Running(future) = &mut slot.state
                 && let Poll::Ready(reply) = future.as_mut().poll(cx)
             {
                 slot.state = SlotState::Done(reply);
             }
+            may_begin = slot.lets_the_next_begin();
         }
         let is_answered = queue.front().is_some_and(Slot::is_done);
         let is_over = self.ending.get() && queue.is_empty();
@@ -315,6 +319,11 @@ fn first_piece(segments: &[Bytes]) -> usize {
 }
 
 impl Slot {
+    fn lets_the_next_begin(&self) -> bool {
+        let begun = self.overlaps.as_ref();
+        begun.is_some_and(|begun| begun.is_set() || self.is_done())
+    }
+
     fn is_done(&self) -> bool {
         matches!(self.state, SlotState::Done(_))
     }

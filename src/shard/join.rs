@@ -6,7 +6,7 @@ use std::task::Poll;
 
 /// Futures that run at once. Each is polled on every wake of the task, so without a bound a request for many partitions
 /// would cost the square of their number.
-const AT_ONCE: usize = 128;
+pub const AT_ONCE: usize = 128;
 
 /// The outputs of `futures`, in their order. They start in that order too, the first [`AT_ONCE`] together and each further
 /// one when one before it is done.

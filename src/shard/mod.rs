@@ -23,6 +23,7 @@ mod reading;
 mod receive;
 mod retention;
 mod routing;
+mod time_slice;
 mod topics;
 
 use std::cell::{Cell, Ref, RefCell};
@@ -57,13 +58,14 @@ pub use asked::AskedFrame;
 pub use controller::{CONTROLLER_CORE, Created, Deleted, NewTopics};
 pub use fetch_session::{FetchContext, FetchTopicName, Planned, SessionPartition, SessionRequest};
 pub use flushing::AppendedHere;
-pub use join::join_all;
+pub use join::{AT_ONCE, join_all};
 pub use link::MAILBOX_MESSAGES;
 pub use lookup::{FindOffset, FoundOffset, OffsetTarget};
 pub use message::{Message, WatchId};
 pub use node::Node;
 pub use places::{AddressIsFull, ConnectionLimits, Place, Visitor};
 pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};
+pub use time_slice::TimeSlice;
 
 /// What one core holds of the broker.
 pub struct Shard {

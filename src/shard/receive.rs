@@ -1,7 +1,7 @@
 //! The task that answers the other cores.
 //!
-//! It never waits for anything but the next message: a request that cannot be answered in the step in which it arrives goes on in
-//! a task of its own.
+//! It never waits for anything but the next message, and for its turn between long appends: a request that cannot be
+//! answered in the step in which it arrives goes on in a task of its own.
 
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
@@ -13,11 +13,12 @@ use crate::base::{CoreId, TopicPartition};
 use crate::io;
 use crate::partition::Refusal;
 
-use super::Shard;
 use super::message::{Message, Reply, Request};
+use super::{Shard, TimeSlice};
 
 impl Shard {
     pub(super) async fn receive(self: Rc<Self>) {
+        let mut slice = TimeSlice::default();
         loop {
             let (from, message) = self.link.receive().await;
             match message {
@@ -28,7 +29,8 @@ impl Shard {
                     slot,
                     request: Request::Append { partition, records },
                 } => {
-                    self.append_for(from, slot, partition, records);
+                    let append = || self.append_for(from, slot, partition, records);
+                    slice.spend(append).await;
                 }
                 Message::Request { slot, request } => {
                     start(self.clone().answer(from, slot, request)).await;

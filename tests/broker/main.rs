@@ -16,6 +16,7 @@ mod feed;
 mod fetch_sessions;
 mod fixtures;
 mod harness;
+mod hostile;
 mod kill;
 mod limits;
 mod mixed;

@@ -1,0 +1,29 @@
+//! A task's turn on its core: who has much to do lets the others in between.
+
+use std::time::Duration;
+
+use crate::io;
+
+/// How long a task may work before the others get their turn. One piece of work, such as the walk of a compressed batch,
+/// may take longer. Ordinary requests end within it, and none of them waits.
+const SLICE: Duration = Duration::from_micros(200);
+
+/// What a task has used of its turn.
+#[derive(Debug, Default)]
+pub struct TimeSlice {
+    used: Duration,
+}
+
+impl TimeSlice {
+    /// Does one piece of work; the others go first if the turn is over.
+    pub async fn spend<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        if self.used >= SLICE {
+            self.used = Duration::ZERO;
+            io::yield_now().await;
+        }
+        let begun = io::now();
+        let done = work();
+        self.used += io::now().since(begun);
+        done
+    }
+}

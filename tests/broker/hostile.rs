@@ -1,0 +1,154 @@
+//! Requests that would hold a core, and what other connections notice of them: nothing.
+
+use std::time::Duration;
+
+use ringlog::base::Timestamp;
+use ringlog::wire::batch::BatchBuilder;
+use ringlog::wire::compression::Codec;
+use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use ringlog::wire::messages::metadata_request::MetadataRequest;
+use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use ringlog::wire::{ApiKey, Records};
+
+use crate::harness::Broker;
+use crate::raw::Connection;
+
+const TOPIC: &str = "hostile";
+
+/// Before topic ids.
+const PRODUCE: i16 = 12;
+const METADATA: i16 = 12;
+
+fn create(connection: &mut Connection) {
+    let topic = CreatableTopic {
+        name: TOPIC.into(),
+        num_partitions: 1,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    let request = CreateTopicsRequest {
+        topics: vec![topic].into(),
+        ..Default::default()
+    };
+    let answer = connection.call(7, &request);
+    assert!(answer.topics.iter().all(|topic| topic.error_code == 0));
+}
+
+fn batch(codec: Codec, value: &[u8]) -> Vec<u8> {
+    let mut batch = BatchBuilder::new(codec);
+    batch.add(Timestamp(1_703_462_400_000), None, Some(value), &[]);
+    batch.build().to_vec()
+}
+
+/// These partitions of the topic with these records, in this order.
+fn produce<'a>(partitions: impl IntoIterator<Item = (i32, Option<&'a [u8]>)>) -> ProduceRequest<'a> {
+    let partitions = partitions
+        .into_iter()
+        .map(|(index, records)| PartitionProduceData {
+            index,
+            records: records.map(Records::Wire),
+        });
+    let topic = TopicProduceData {
+        name: TOPIC.into(),
+        partition_data: partitions.collect(),
+        ..Default::default()
+    };
+    ProduceRequest {
+        acks: -1,
+        timeout_ms: 1_000,
+        topic_data: vec![topic].into(),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn ten_million_topics_in_a_request_are_refused_and_cost_nothing() {
+    let broker = Broker::start();
+    let mut client = Connection::open(&broker);
+    let mut bystander = Connection::open(&broker);
+    bystander.call(METADATA, &MetadataRequest::default());
+    let before_kib = broker.resident_kib();
+    // Version 9 and on: a name of one byte, no partition, no tag.
+    const TOPICS: usize = 10_000_000;
+    let mut frame = client.frame(PRODUCE, &ProduceRequest::default());
+    let (no_topics, no_tags) = (frame.len() - 2, 1);
+    frame.truncate(no_topics);
+    frame.extend([0x81, 0xad, 0xe2, 0x04]);
+    frame.extend([2, b't', 1, 0].repeat(TOPICS));
+    frame.extend([0; 1][..no_tags].iter());
+    let size = (frame.len() - 4) as i32;
+    frame[..4].copy_from_slice(&size.to_be_bytes());
+    client.write(&frame);
+    client.expect_closed();
+    bystander.call(METADATA, &MetadataRequest::default());
+    // The frame itself may still be there, and nothing more.
+    let held_kib = broker.resident_kib().saturating_sub(before_kib) as usize;
+    assert!(held_kib * 1024 < 2 * frame.len(), "{held_kib} KiB");
+    let told = broker.stderr();
+    assert!(told.contains("a request may name 262144 in all"), "{told}");
+}
+
+#[test]
+fn batches_that_take_long_to_walk_let_others_in_between() {
+    // Decompresses to 64 MiB, forty times: seconds of a core.
+    let bomb = batch(Codec::Zstd, &vec![0; 64 << 20]);
+    let broker = Broker::start_with(&["ringlog.cores=1"]);
+    let mut client = Connection::open(&broker);
+    create(&mut client);
+    let mut bystander = Connection::open(&broker);
+    let correlation_id = client.send(PRODUCE, &produce((0..40).map(|_| (0, Some(&bomb[..])))));
+    bystander.call(METADATA, &MetadataRequest::default());
+    assert!(
+        client.is_silent_for(Duration::from_nanos(1)),
+        "all were walked before anyone else was served"
+    );
+    let answer = client.answer::<ProduceRequest>(PRODUCE, correlation_id);
+    let topic = answer.responses.iter().next().expect("the topic's answer");
+    let offsets: Vec<i64> = topic
+        .partition_responses
+        .iter()
+        .map(|partition| partition.base_offset)
+        .collect();
+    assert_eq!(offsets, (0..40).collect::<Vec<i64>>());
+}
+
+#[test]
+fn a_request_that_pauses_is_not_overtaken_by_the_next_of_its_connection() {
+    let broker = Broker::start_with(&["ringlog.cores=1"]);
+    let mut client = Connection::open(&broker);
+    create(&mut client);
+    let (first, second) = (batch(Codec::None, b"first"), batch(Codec::None, b"second"));
+    // Two hundred thousand partitions that do not exist stand before the one that does.
+    let unknown = (1..200_000).map(|index| (index, None));
+    let long = client.frame(PRODUCE, &produce(unknown.chain([(0, Some(&first[..]))])));
+    let short = client.frame(PRODUCE, &produce([(0, Some(&second[..]))]));
+    client.write(&[long, short].concat());
+    let base_offset = |client: &mut Connection, correlation_id| {
+        let answer = client.answer::<ProduceRequest>(PRODUCE, correlation_id);
+        let topic = answer.responses.iter().next().expect("the topic's answer");
+        let partitions: Vec<_> = topic.partition_responses.iter().collect();
+        let last = partitions.last().expect("the partition's answer");
+        assert_eq!(last.error_code, 0);
+        last.base_offset
+    };
+    assert_eq!(base_offset(&mut client, 2), 0);
+    assert_eq!(base_offset(&mut client, 3), 1);
+}
+
+#[test]
+fn a_client_id_need_not_be_there_nor_be_text() {
+    let broker = Broker::start();
+    for client_id in [&[0xff, 0xff][..], &[0, 2, 0xff, 0xfe]] {
+        let mut client = Connection::open(&broker);
+        let header = [
+            &ApiKey::METADATA.0.to_be_bytes()[..],
+            &[0, 1, 0, 0, 0, 1],
+            client_id,
+        ]
+        .concat();
+        let frame = [&header[..], &[0, 0, 0, 0]].concat();
+        client.write(&[&(frame.len() as i32).to_be_bytes()[..], &frame].concat());
+        let answer = client.answer::<MetadataRequest>(1, 1);
+        assert_eq!(answer.brokers.len(), 1);
+    }
+}
