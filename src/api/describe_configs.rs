@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::config::{ConfigRow, ConfigSynonym, describe_broker, describe_topic};
+use crate::base::NodeId;
+use crate::config::{ConfigRow, ConfigSynonym, describe_all_brokers, describe_broker, describe_topic};
 use crate::metadata::Configs;
+use crate::metadata::controller::{BROKER_RESOURCE, TOPIC_RESOURCE};
 use crate::metadata::names::validate_topic_name;
 use crate::shard::Shard;
 use crate::wire::messages::create_topics_response::CreatableTopicConfigs;
@@ -15,14 +17,9 @@ use crate::wire::{Array, ErrorCode, Str};
 
 use super::{Reply, Request};
 
-/// `resource_type` of a topic (Kafka's `ConfigResource.Type`).
-const TOPIC: i8 = 2;
-/// `resource_type` of a broker.
-const BROKER: i8 = 4;
-
-/// What a client asked of one resource: these keys, or all.
+/// What a client asked of one resource: these keys, or all when it names none.
 struct Wanted<'a> {
-    keys: Option<Vec<Str<'a>>>,
+    keys: Vec<Str<'a>>,
     synonyms: bool,
     documentation: bool,
 }
@@ -37,8 +34,9 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
         let wanted = Wanted {
             keys: resource
                 .configuration_keys
-                .as_ref()
-                .map(|keys| keys.iter().collect()),
+                .iter()
+                .flat_map(|keys| keys.iter())
+                .collect(),
             synonyms: body.include_synonyms,
             documentation: body.include_documentation,
         };
@@ -60,23 +58,26 @@ fn rows(
     let name = resource.resource_name.as_ref();
     let invalid = |message: String| (ErrorCode::INVALID_REQUEST, message);
     match resource.resource_type {
-        TOPIC => {
+        TOPIC_RESOURCE => {
             validate_topic_name(name)
                 .map_err(|error| (ErrorCode::INVALID_TOPIC_EXCEPTION, error.to_string()))?;
             let image = shard.image();
             if image.topic_by_name(name).is_none() {
-                let message = "This server does not host this topic-partition.".to_string();
-                return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message));
+                return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, String::new()));
             }
-            Ok(describe_topic(shard.config(), image.topic_configs(name)))
+            Ok(describe_topic(&shard.config(), image.topic_configs(name)))
         }
-        // The cluster-wide defaults: nothing can be set on them yet.
-        BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER if name.parse() == Ok(shard.node().id().0) => Ok(describe_broker(shard.config())),
-        BROKER => Err(invalid(format!(
-            "Unexpected broker id, expected {} but received {name}",
-            shard.node().id()
-        ))),
+        BROKER_RESOURCE if name.is_empty() => Ok(describe_all_brokers(&shard.config())),
+        BROKER_RESOURCE => match name.parse() {
+            Ok(id) if NodeId(id) == shard.node().id() => Ok(describe_broker(&shard.config())),
+            Ok(id) => Err(invalid(format!(
+                "Unexpected broker id, expected {} or empty string, but received {id}",
+                shard.node().id()
+            ))),
+            Err(_) => Err(invalid(format!(
+                "Broker id must be an integer, but it is: {name}"
+            ))),
+        },
         other => Err(invalid(format!("Unsupported resource type: {other}"))),
     }
 }
@@ -86,14 +87,11 @@ fn described<'a>(
     rows: Vec<ConfigRow>,
     wanted: &Wanted<'_>,
 ) -> DescribeConfigsResult<'a> {
-    let is_wanted = |row: &ConfigRow| {
-        wanted
-            .keys
-            .as_ref()
-            .is_none_or(|keys| keys.iter().any(|key| key == row.name()))
-    };
+    let is_wanted =
+        |row: &ConfigRow| wanted.keys.is_empty() || wanted.keys.iter().any(|key| key == row.name());
     DescribeConfigsResult {
-        error_message: None,
+        // Not null, as Kafka has it.
+        error_message: Some(Str::default()),
         resource_type: resource.resource_type,
         resource_name: resource.resource_name,
         configs: rows
@@ -147,11 +145,11 @@ fn refused<'a>(
 
 /// The settings of a topic that was just created, as CreateTopics tells them (KIP-525).
 pub fn created_topic_configs<'a>(shard: &Shard, configs: &Configs) -> Array<'a, CreatableTopicConfigs<'a>> {
-    let rows = describe_topic(shard.config(), configs).into_iter();
+    let rows = describe_topic(&shard.config(), configs).into_iter();
     rows.map(|row| CreatableTopicConfigs {
         name: Str::from(row.name()),
         read_only: row.read_only,
-        config_source: row.source as i8,
+        config_source: row.effective_source as i8,
         is_sensitive: row.is_sensitive(),
         value: row.value.map(Str::from),
     })

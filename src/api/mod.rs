@@ -4,6 +4,7 @@
 //! A request's future does nothing until it is first polled, and the connection polls its requests in the order in
 //! which they came: so what a function does before its first wait happens in request order, also among produce requests.
 
+mod alter_configs;
 mod api_versions;
 mod asked;
 mod create_partitions;
@@ -14,6 +15,7 @@ mod describe_configs;
 mod endpoints;
 mod fetch;
 mod find_coordinator;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;

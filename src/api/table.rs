@@ -6,8 +6,9 @@ use std::rc::Rc;
 use crate::shard::Shard;
 
 use super::{
-    Pending, Request, api_versions, create_partitions, create_topics, delete_topics, describe_cluster,
-    describe_configs, fetch, find_coordinator, init_producer_id, list_offsets, metadata, produce,
+    Pending, Request, alter_configs, api_versions, create_partitions, create_topics, delete_topics,
+    describe_cluster, describe_configs, fetch, find_coordinator, incremental_alter_configs, init_producer_id,
+    list_offsets, metadata, produce,
 };
 
 /// One API: what is advertised and what runs.
@@ -56,8 +57,14 @@ pub static APIS: &[Api] = &[
     api(32, 1, 4, |shard, request| {
         Box::pin(describe_configs::serve(shard, request))
     }),
+    api(33, 0, 2, |shard, request| {
+        Box::pin(alter_configs::serve(shard, request))
+    }),
     api(37, 0, 3, |shard, request| {
         Box::pin(create_partitions::serve(shard, request))
+    }),
+    api(44, 0, 1, |shard, request| {
+        Box::pin(incremental_alter_configs::serve(shard, request))
     }),
     api(60, 0, 2, |shard, request| {
         Box::pin(describe_cluster::serve(shard, request))

@@ -2,7 +2,7 @@
 
 use super::cores::Cores;
 use super::listeners::{self, ListenerConfig, ListenerSettings, Listeners};
-use super::setting::{Effect, Kind, Setting, split_list};
+use super::setting::{Effect, Setting, UpdateMode, split_list};
 use super::table::{broker_setting, broker_settings, family};
 use super::{ConfigError, Warning, properties};
 use crate::base::NodeId;
@@ -33,10 +33,15 @@ pub enum Profile {
     Busy,
 }
 
-/// A broker's settings: checked, typed, never changing.
+/// A broker's settings: checked and typed. What was set while the broker ran lies over them, see
+/// [`with_dynamic`](Config::with_dynamic).
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What was set, by name; values trimmed and checked.
+    /// Set while the broker ran, for this broker; checked, as all that follow.
+    set_on_broker: BTreeMap<&'static str, String>,
+    /// Set while the broker ran, for all brokers.
+    set_on_all: BTreeMap<&'static str, String>,
+    /// Set in the file or on the command line, by name.
     set: BTreeMap<&'static str, String>,
     without_file: bool,
     node_id: NodeId,
@@ -84,6 +89,8 @@ impl Config {
         warnings: &mut Vec<Warning>,
     ) -> Result<Config, ConfigError> {
         let mut config = Config {
+            set_on_broker: BTreeMap::new(),
+            set_on_all: BTreeMap::new(),
             set,
             without_file,
             node_id: NodeId(0),
@@ -219,24 +226,16 @@ fn accept(
         .check(value)
         .map_err(|_| ConfigError::new(key, value.trim(), setting.expected()))?;
     match setting.effect {
-        Effect::Refused(why) => return Err(ConfigError::refused(key, value, why)),
-        Effect::Only(served, why) if !served.contains(&without_blanks(setting, &checked).as_str()) => {
+        Effect::Refused(why) | Effect::Only(_, why) if !setting.serves(&checked) => {
             return Err(ConfigError::refused(key, value, why));
         }
         Effect::WithoutEffect(why) => warnings.push(Warning::WithoutEffect {
             key: key.to_owned(),
             why,
         }),
-        Effect::Acted | Effect::Only(..) => {}
+        Effect::Acted | Effect::Only(..) | Effect::Refused(_) => {}
     }
     Ok(Some((setting.name, checked)))
-}
-
-fn without_blanks(setting: &Setting, value: &str) -> String {
-    match setting.kind {
-        Kind::List | Kind::ListOf(_) => split_list(value).join(","),
-        _ => value.to_owned(),
-    }
 }
 
 /// The known key that looks most like `key`, when any looks like it at all.
@@ -246,9 +245,13 @@ fn nearest(key: &str) -> Option<&'static str> {
     (distance(&setting) * 3 <= key.len().max(3)).then_some(setting.name)
 }
 
-/// How a setting came to its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a setting came to its value, by what goes before what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
+    /// Set while the broker ran, for this broker.
+    SetOnBroker,
+    /// Set while the broker ran, for all brokers.
+    SetOnAll,
     /// From the file or an override.
     Set,
     /// The table's default.
@@ -256,19 +259,71 @@ pub enum Origin {
 }
 
 impl Config {
-    /// The value of a broker setting and where it comes from; `None` when it has none (Kafka's null).
+    /// The same with what the metadata log sets on all brokers and on this one over it, in place of what it set before.
+    /// A value there that isn't known, may not change or no longer passes its check counts as not set.
+    pub fn with_dynamic(
+        &self,
+        on_all: &BTreeMap<String, String>,
+        on_broker: &BTreeMap<String, String>,
+    ) -> Config {
+        let layer = |values: &BTreeMap<String, String>, least: UpdateMode| {
+            let usable = |(name, value): (&String, &String)| {
+                let setting = broker_setting(name)?;
+                let may_change = setting.update == UpdateMode::ClusterWide || setting.update == least;
+                let value = setting.check(value).ok().filter(|value| setting.serves(value))?;
+                may_change.then_some((setting.name, value))
+            };
+            values.iter().filter_map(usable).collect()
+        };
+        Config {
+            set_on_all: layer(on_all, UpdateMode::ClusterWide),
+            set_on_broker: layer(on_broker, UpdateMode::PerBroker),
+            ..self.clone()
+        }
+    }
+
+    /// The values of a broker setting with where they come from, the one that counts first.
     ///
     /// # Panics
     /// When the table has no such setting.
-    pub fn value_and_origin(&self, name: &str) -> (Option<&str>, Origin) {
+    pub fn values(&self, name: &str) -> impl Iterator<Item = (&str, Origin)> {
         let setting = broker_setting(name).unwrap_or_else(|| panic!("{name} is not in the table"));
-        if let Some(value) = self.set.get(name) {
-            return (Some(value), Origin::Set);
+        let without_file = || {
+            WITHOUT_FILE
+                .iter()
+                .find(|(key, _)| self.without_file && *key == setting.name)
+        };
+        let default = without_file().map(|&(_, value)| value).or(setting.default);
+        let layers = [
+            (
+                self.set_on_broker.get(setting.name).map(String::as_str),
+                Origin::SetOnBroker,
+            ),
+            (
+                self.set_on_all.get(setting.name).map(String::as_str),
+                Origin::SetOnAll,
+            ),
+            (self.set.get(setting.name).map(String::as_str), Origin::Set),
+            (default, Origin::Default),
+        ];
+        layers
+            .into_iter()
+            .filter_map(|(value, origin)| Some((value?, origin)))
+    }
+
+    /// The value of a broker setting that counts and where it comes from; `None` when it has none (Kafka's null).
+    pub fn value_and_origin(&self, name: &str) -> (Option<&str>, Origin) {
+        match self.values(name).next() {
+            Some((value, origin)) => (Some(value), origin),
+            None => (None, Origin::Default),
         }
-        let own = WITHOUT_FILE
+    }
+
+    /// The settings that all brokers were given while they ran, by name.
+    pub fn set_on_all(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.set_on_all
             .iter()
-            .find(|(key, _)| self.without_file && *key == name);
-        (own.map(|&(_, value)| value).or(setting.default), Origin::Default)
+            .map(|(name, value)| (*name, value.as_str()))
     }
 
     fn value(&self, name: &str) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! Writes `docs/configuration.md` from the table. A test holds the page against it; `UPDATE=1` writes it anew.
 
-use super::setting::{Effect, Setting};
+use super::setting::{Effect, Setting, UpdateMode};
 use super::table::{BROKER_SECTIONS, FAMILIES, TOPIC_SETTINGS};
 use std::fmt::Write;
 
@@ -20,35 +20,60 @@ Settings that are Kafka's have Kafka 4.3's types and defaults. The last column s
 - **no effect**: read and checked, and nothing here depends on it. A start says so.
 - **only**: other values refuse to start, or to create the topic.
 - **refused**: setting it refuses to start, because it promises what isn't there.
+
+The column *changes* says where a broker's setting may be changed while it runs, with `kafka-configs` or any admin client:
+nowhere (*read-only*), on *one broker*, or also on *all brokers* at once. What was set so lies in the metadata log, goes before the
+file, and is there after a restart.
 ";
 
 fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for section in BROKER_SECTIONS {
         let _ = write!(page, "\n## {}\n\n", section.title);
-        table(&mut page, section.settings);
+        table(&mut page, section.settings, true);
     }
     page.push_str("\n## Families of settings\n\nEvery setting whose name begins so:\n\n| prefix | here |\n| --- | --- |\n");
     for family in FAMILIES {
         let _ = writeln!(page, "| `{}*` | {} |", family.prefix, here(&family.effect));
     }
-    page.push_str("\n## Topics\n\nSet on a topic when it is created. What a topic doesn't set it takes from the broker.\n\n");
-    table(&mut page, TOPIC_SETTINGS);
+    page.push_str("\n## Topics\n\nSet on a topic when it is created, or changed at any time. What a topic doesn't set it takes from the broker.\n\n");
+    table(&mut page, TOPIC_SETTINGS, false);
     page
 }
 
-fn table(page: &mut String, settings: &[Setting]) {
-    page.push_str("| setting | value | default | what it is for | here |\n| --- | --- | --- | --- | --- |\n");
+fn table(page: &mut String, settings: &[Setting], of_broker: bool) {
+    let (changes, line) = if of_broker {
+        (" changes |", " --- |")
+    } else {
+        ("", "")
+    };
+    let _ = writeln!(
+        page,
+        "| setting | value | default |{changes} what it is for | here |"
+    );
+    let _ = writeln!(page, "| --- | --- | --- |{line} --- | --- |");
     for setting in settings {
+        let changes = match of_broker {
+            true => format!(" {} |", update(setting.update)),
+            false => String::new(),
+        };
         let _ = writeln!(
             page,
-            "| `{}` | {} | {} | {} | {} |",
+            "| `{}` | {} | {} |{changes} {} | {} |",
             setting.name,
             setting.expected().replace('|', "\\|"),
             default(setting),
             setting.doc.replace('|', "\\|"),
             here(&setting.effect),
         );
+    }
+}
+
+fn update(mode: UpdateMode) -> &'static str {
+    match mode {
+        UpdateMode::ReadOnly => "read-only",
+        UpdateMode::PerBroker => "one broker",
+        UpdateMode::ClusterWide => "all brokers",
     }
 }
 

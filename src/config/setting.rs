@@ -13,8 +13,8 @@ pub struct Setting {
     pub doc: &'static str,
     /// What this broker does with it.
     pub effect: Effect,
-    /// Whether Kafka lets it change while the broker runs (what DescribeConfigs calls not read-only).
-    pub dynamic: bool,
+    /// Broker settings only: where it may be changed while the broker runs. (A topic's may always.)
+    pub update: UpdateMode,
     /// Whether DescribeConfigs must never show its value.
     pub sensitive: bool,
     /// Topic settings only: the broker settings that stand in when the topic sets nothing, the first set one wins.
@@ -28,6 +28,17 @@ pub struct Synonym {
     pub name: &'static str,
     /// What its value is multiplied by to reach the topic setting's unit.
     pub factor: i64,
+}
+
+/// Where a broker setting may be changed while the broker runs (KIP-226, Kafka's `DynamicBrokerConfig`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateMode {
+    /// Nowhere: only the file or the command line sets it.
+    ReadOnly,
+    /// On one broker.
+    PerBroker,
+    /// On one broker or on all at once.
+    ClusterWide,
 }
 
 /// The type of a setting's value and what it may be.
@@ -130,6 +141,23 @@ pub enum ValueError {
 }
 
 impl Setting {
+    /// Whether its value is a list, to which something can be added (KIP-339).
+    pub fn is_list(&self) -> bool {
+        matches!(self.kind, Kind::List | Kind::ListOf(_) | Kind::ReplicaList)
+    }
+
+    /// Whether a value that passes the check is one that this broker serves.
+    pub fn serves(&self, value: &str) -> bool {
+        match self.effect {
+            Effect::Acted | Effect::WithoutEffect(_) => true,
+            Effect::Only(served, _) if self.is_list() => {
+                served.contains(&split_list(value).join(",").as_str())
+            }
+            Effect::Only(served, _) => served.contains(&value),
+            Effect::Refused(_) => false,
+        }
+    }
+
     /// Checks `value` (blanks around it don't count) against the kind; the value as it is kept.
     pub fn check(&self, value: &str) -> Result<String, ValueError> {
         let value = value.trim();
@@ -321,7 +349,7 @@ impl ValueError {
 
 /// Builders that keep a row of the tables on a line or two. All `const`: the tables are statics.
 pub(super) mod row {
-    use super::{Effect, Kind, Range, Setting, Synonym};
+    use super::{Effect, Kind, Range, Setting, Synonym, UpdateMode};
 
     const fn new(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Setting {
         Setting {
@@ -330,7 +358,7 @@ pub(super) mod row {
             default: Some(default),
             doc,
             effect: Effect::Acted,
-            dynamic: false,
+            update: UpdateMode::ReadOnly,
             sensitive: false,
             broker_synonyms: &[],
         }
@@ -382,10 +410,18 @@ pub(super) mod row {
             }
         }
 
-        /// Kafka can change it while the broker runs.
+        /// It can be changed while the broker runs, for one broker or for all.
         pub const fn dynamic(self) -> Setting {
             Setting {
-                dynamic: true,
+                update: UpdateMode::ClusterWide,
+                ..self
+            }
+        }
+
+        /// It can be changed while the broker runs, for each broker by itself.
+        pub const fn per_broker(self) -> Setting {
+            Setting {
+                update: UpdateMode::PerBroker,
                 ..self
             }
         }

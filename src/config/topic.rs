@@ -98,7 +98,7 @@ pub fn validate_topic_config(name: &str, value: &str) -> Result<String, TopicCon
     match setting.check(value) {
         Err(wrong) => refuse(wrong.kafka_message(name, value)),
         Ok(value) => match setting.effect {
-            Effect::Only(served, why) if !served.contains(&value.as_str()) => refuse(why.to_owned()),
+            Effect::Only(_, why) if !setting.serves(&value) => refuse(why.to_owned()),
             _ => Ok(value),
         },
     }
@@ -114,10 +114,16 @@ pub fn validate_topic_configs(
         let value = validate_topic_config(&name, &value)?;
         kept.insert(name, value);
     }
-    let values = Values {
-        broker,
-        overrides: &kept,
-    };
+    validate_topic_configs_together(broker, &kept)?;
+    Ok(kept)
+}
+
+/// Checks what a topic sets, each value fine by itself, against each other and the broker's defaults.
+pub fn validate_topic_configs_together(
+    broker: &Config,
+    overrides: &BTreeMap<String, String>,
+) -> Result<(), TopicConfigError> {
+    let values = Values { broker, overrides };
     let (min, max) = (
         values.number("min.compaction.lag.ms"),
         values.number("max.compaction.lag.ms"),
@@ -128,7 +134,7 @@ pub fn validate_topic_configs(
         );
         return Err(TopicConfigError { message });
     }
-    Ok(kept)
+    Ok(())
 }
 
 impl TopicConfig {
@@ -177,7 +183,7 @@ impl Values<'_> {
     fn text(&self, name: &str) -> String {
         let setting = topic_setting(name).unwrap_or_else(|| panic!("{name} is not in the table"));
         let own = self.overrides.get(name).and_then(|v| setting.check(v).ok());
-        own.unwrap_or_else(|| self.broker.topic_default(setting).unwrap_or_default())
+        own.unwrap_or_else(|| self.broker.topic_default(setting).0.unwrap_or_default())
     }
 
     fn number(&self, name: &str) -> i64 {
@@ -188,15 +194,16 @@ impl Values<'_> {
 }
 
 impl Config {
-    /// The value that a topic has when it sets nothing itself: that of the first broker synonym that was set, in the
-    /// topic setting's unit, else the default.
-    pub fn topic_default(&self, setting: &Setting) -> Option<String> {
+    /// The value that a topic has when it sets nothing itself, and where it comes from: that of the first broker synonym
+    /// that was set, in the topic setting's unit, else the default.
+    pub fn topic_default(&self, setting: &Setting) -> (Option<String>, Origin) {
         for synonym in setting.broker_synonyms {
-            if let (Some(value), Origin::Set) = self.value_and_origin(synonym.name) {
-                return Some(convert(setting, value, synonym.factor));
+            match self.value_and_origin(synonym.name) {
+                (None, _) | (_, Origin::Default) => {}
+                (Some(value), origin) => return (Some(convert(setting, value, synonym.factor)), origin),
             }
         }
-        setting.default.map(str::to_owned)
+        (setting.default.map(str::to_owned), Origin::Default)
     }
 }
 

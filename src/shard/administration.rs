@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::metadata::controller::{self, GrowError};
+use crate::metadata::controller::{self, ConfigChangeError, GrowError, ResourceChange};
 use crate::partition::Refusal;
 use crate::wire::ErrorCode;
 
@@ -13,6 +13,9 @@ use super::message::{Reply, Request};
 
 /// What became of each topic that should get more partitions, or why the request as a whole was refused.
 pub type Grown = Result<Vec<(String, Result<(), GrowError>)>, Refusal>;
+
+/// What became of each resource that should get other settings, or why the request as a whole was refused.
+pub type Altered = Result<Vec<Result<(), ConfigChangeError>>, Refusal>;
 
 impl Shard {
     /// Adds partitions as a CreatePartitions request asks; when this returns, every core knows them.
@@ -32,6 +35,35 @@ impl Shard {
             .body()
             .map_err(|_| Refusal::from(ErrorCode::INVALID_REQUEST))?;
         let decision = controller::create_partitions(&self.image.borrow(), &request);
+        self.commit(&controller, decision.records).await?;
+        Ok(decision.answers)
+    }
+
+    /// Gives topics and brokers other settings, or only says what would become of it; when this returns, they count on
+    /// every core.
+    pub async fn alter_configs(
+        self: &Rc<Self>,
+        changes: Vec<ResourceChange>,
+        validate_only: bool,
+    ) -> Altered {
+        let Some(controller) = self.controller() else {
+            let request = Request::AlterConfigs {
+                changes,
+                validate_only,
+            };
+            return match self.link.ask(CONTROLLER_CORE, request).await {
+                Reply::Altered(altered) => altered,
+                _ => unreachable!("settings to alter are answered with what became of them"),
+            };
+        };
+        let _turn = controller.turn().await;
+        let decision = controller::alter_configs(
+            &self.image.borrow(),
+            &changes,
+            validate_only,
+            self.node.id(),
+            &self.config(),
+        );
         self.commit(&controller, decision.records).await?;
         Ok(decision.answers)
     }

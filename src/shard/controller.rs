@@ -206,7 +206,7 @@ impl Shard {
         };
         let _turn = controller.turn().await;
         let decided = topics.with_request(|request| {
-            controller::create_topics(&self.image.borrow(), request, &self.node.config, || {
+            controller::create_topics(&self.image.borrow(), request, &self.config(), || {
                 TopicId(random_uuid())
             })
         });

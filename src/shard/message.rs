@@ -7,10 +7,10 @@ use bytes::{Bytes, BytesMut};
 use crate::base::{FetchSessionId, TopicPartition};
 use crate::log::LogError;
 use crate::metadata::Image;
-use crate::metadata::controller::{DeleteTarget, ProducerIdBlock};
+use crate::metadata::controller::{DeleteTarget, ProducerIdBlock, ResourceChange};
 use crate::partition::{Appended, Interest, Refusal};
 
-use super::administration::Grown;
+use super::administration::{Altered, Grown};
 use super::asked::AskedFrame;
 use super::controller::{Created, Deleted, NewTopics};
 use super::lookup::{FindOffset, FoundOffset};
@@ -62,6 +62,11 @@ pub enum Request {
     DeleteTopics(Vec<DeleteTarget>),
     /// Add partitions (of core 0).
     CreatePartitions(AskedFrame),
+    /// Give topics and brokers other settings (of core 0).
+    AlterConfigs {
+        changes: Vec<ResourceChange>,
+        validate_only: bool,
+    },
     /// Hand out a block of producer ids (of core 0).
     ProducerIdBlock,
     /// Take this image and open what it gives you (once, from core 0).
@@ -102,6 +107,8 @@ pub enum Reply {
     Deleted(Deleted),
     /// To [`Request::CreatePartitions`].
     Grown(Grown),
+    /// To [`Request::AlterConfigs`].
+    Altered(Altered),
     /// To [`Request::ProducerIdBlock`]: the ids.
     ProducerIds(Result<ProducerIdBlock, Refusal>),
     /// To [`Request::Open`].

@@ -53,7 +53,7 @@ use message::{Reply, Request};
 use owned::Owned;
 use places::Places;
 
-pub use administration::Grown;
+pub use administration::{Altered, Grown};
 pub use asked::AskedFrame;
 pub use controller::{CONTROLLER_CORE, Created, Deleted, NewTopics};
 pub use fetch_session::{FetchContext, FetchTopicName, Planned, SessionPartition, SessionRequest};
@@ -72,6 +72,8 @@ pub struct Shard {
     core: CoreId,
     node: Arc<Node>,
     image: RefCell<Image>,
+    /// The node's settings with what the image sets on brokers over them.
+    config: RefCell<Rc<Config>>,
     owned: RefCell<Owned>,
     link: Rc<Link>,
     cold_reads: Rc<ColdReads>,
@@ -110,6 +112,7 @@ impl Shard {
             core,
             owned: RefCell::new(Owned::new(&node.config)),
             image: RefCell::new(Image::empty()),
+            config: RefCell::new(Rc::new(node.config.clone())),
             link: Link::new(port, node.cores),
             cold_reads: ColdReads::start(),
             flushing: Flushing::default(),
@@ -138,9 +141,9 @@ impl Shard {
         &self.node
     }
 
-    /// The broker's settings.
-    pub fn config(&self) -> &Config {
-        &self.node.config
+    /// The broker's settings as of now; others may be set while the broker runs, so they are not to be kept.
+    pub fn config(&self) -> Rc<Config> {
+        self.config.borrow().clone()
     }
 
     /// The epoch under which this node is registered; −1 before it is.

@@ -52,6 +52,11 @@ impl Owned {
         }
     }
 
+    /// Takes over what may change while the broker runs; open partitions follow as they are [taken](Self::take) again.
+    pub fn take_config(&mut self, config: &Config) {
+        self.producer_id_expiration = config.producer_id_expiration();
+    }
+
     pub fn get(&self, partition: TopicPartition) -> Option<&Partition> {
         self.partitions.get(&partition)
     }

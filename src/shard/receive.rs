@@ -81,6 +81,10 @@ impl Shard {
             Request::CreateTopics(topics) => Reply::Created(self.create_topics(topics).await),
             Request::DeleteTopics(targets) => Reply::Deleted(self.delete_topics(targets).await),
             Request::CreatePartitions(asked) => Reply::Grown(self.create_partitions(asked).await),
+            Request::AlterConfigs {
+                changes,
+                validate_only,
+            } => Reply::Altered(self.alter_configs(changes, validate_only).await),
             Request::ProducerIdBlock => Reply::ProducerIds(self.producer_id_block().await),
             Request::Open(image) => Reply::Opened(self.open_image(*image)),
             Request::Apply(batch) => {

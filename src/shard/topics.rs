@@ -61,6 +61,7 @@ impl Shard {
 
     /// Opens every partition of the image that this core owns.
     pub(super) fn open_owned(self: &Rc<Self>) -> Result<(), LogError> {
+        self.take_broker_configs();
         let topics: Vec<TopicId> = self.image.borrow().topics().map(|topic| topic.id).collect();
         let mut errors = topics
             .into_iter()
@@ -75,6 +76,7 @@ impl Shard {
     /// topic once.
     pub(super) fn apply(self: &Rc<Self>, batch: &[u8]) {
         let mut touched = BTreeSet::new();
+        let mut broker_configs = false;
         for change in self.apply_to_image(batch) {
             match change {
                 Change::Partition { topic, .. } => {
@@ -88,14 +90,30 @@ impl Shard {
                         tracing::error!("deleting topic {}: {error}", topic.name);
                     }
                 }
-                Change::BrokerConfigs | Change::Broker(_) | Change::Features | Change::All => {}
+                Change::BrokerConfigs => broker_configs = true,
+                Change::Broker(_) | Change::Features | Change::All => {}
             }
+        }
+        if broker_configs {
+            self.take_broker_configs();
+            touched.extend(self.image.borrow().topics().map(|topic| topic.id));
         }
         for topic in touched {
             for (partition, error) in self.take_topic(topic, Opened::AfterCleanStop) {
                 tracing::error!("{partition} stays closed until it is asked for: {error}");
             }
         }
+    }
+
+    /// Lays what the image sets on brokers over the node's own settings.
+    fn take_broker_configs(&self) {
+        let config = {
+            let image = self.image.borrow();
+            let on_broker = image.broker_configs(self.node.id());
+            self.node.config.with_dynamic(image.cluster_configs(), on_broker)
+        };
+        self.owned.borrow_mut().take_config(&config);
+        *self.config.borrow_mut() = Rc::new(config);
     }
 
     /// Applies a committed batch to the image alone: at the start, before any partition is open.
@@ -142,10 +160,7 @@ impl Shard {
     }
 
     fn topic_config(&self, image: &Image, topic: &Topic) -> Rc<TopicConfig> {
-        Rc::new(TopicConfig::new(
-            &self.node.config,
-            image.topic_configs(&topic.name),
-        ))
+        Rc::new(TopicConfig::new(&self.config(), image.topic_configs(&topic.name)))
     }
 
     fn take(

@@ -1,18 +1,28 @@
 //! What an administrator changes while the broker runs, asked with bare requests.
 
 use ringlog::base::{LeaderEpoch, Offset, Timestamp};
-use ringlog::wire::ErrorCode;
 use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
 use ringlog::wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use ringlog::wire::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use ringlog::wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use ringlog::wire::{ErrorCode, Str};
 
 use crate::harness::Broker;
 use crate::raw::{Connection, expect_appended, produce_request};
 
 const TOPIC: &str = "administered";
 const PRODUCE: i16 = 12;
+/// Kafka's `ConfigResource.Type`.
+const TOPIC_RESOURCE: i8 = 2;
+const BROKER_RESOURCE: i8 = 4;
+/// Kafka's `AlterConfigOp.OpType`.
+const SET: i8 = 0;
+const DELETE: i8 = 1;
 
 #[test]
 fn partitions_that_were_added_take_records_on_every_core_and_survive_a_kill() {
@@ -45,6 +55,123 @@ fn a_topic_does_not_shrink_and_one_that_is_not_there_does_not_grow() {
     assert_eq!(partitions(&mut connection, TOPIC), 2);
 }
 
+#[test]
+fn a_topics_settings_count_at_once_on_every_core_and_after_a_restart() {
+    let mut broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    create(&mut connection, TOPIC, 16);
+    alter(
+        &mut connection,
+        TOPIC_RESOURCE,
+        TOPIC,
+        &[("max.message.bytes", SET, Some("10"))],
+    );
+    for _ in 0..4 {
+        let mut connection = Connection::open(&broker);
+        let codes = produced(&mut connection, TOPIC, 16);
+        assert!(
+            codes.iter().all(|code| *code == ErrorCode::MESSAGE_TOO_LARGE.0),
+            "{codes:?}"
+        );
+        assert_eq!(
+            described(&mut connection, TOPIC_RESOURCE, TOPIC, "max.message.bytes"),
+            ("10".into(), 1)
+        );
+    }
+    broker.kill_and_start_again();
+    let mut connection = Connection::open(&broker);
+    let codes = produced(&mut connection, TOPIC, 16);
+    assert!(
+        codes.iter().all(|code| *code == ErrorCode::MESSAGE_TOO_LARGE.0),
+        "{codes:?}"
+    );
+    alter(
+        &mut connection,
+        TOPIC_RESOURCE,
+        TOPIC,
+        &[("max.message.bytes", DELETE, None)],
+    );
+    assert_eq!(produced(&mut connection, TOPIC, 16), [0; 16]);
+    let told = described(&mut connection, TOPIC_RESOURCE, TOPIC, "max.message.bytes");
+    assert_eq!(told, ("1048588".into(), 5));
+}
+
+#[test]
+fn what_brokers_are_set_to_counts_for_topics_that_set_nothing_and_survives_a_restart() {
+    let mut broker = Broker::start_with(&["message.max.bytes=2000000"]);
+    let mut connection = Connection::open(&broker);
+    create(&mut connection, TOPIC, 16);
+    let told =
+        |connection: &mut Connection| described(connection, TOPIC_RESOURCE, TOPIC, "max.message.bytes");
+    assert_eq!(told(&mut connection), ("2000000".into(), 4));
+    alter(
+        &mut connection,
+        BROKER_RESOURCE,
+        "",
+        &[("message.max.bytes", SET, Some("3000000"))],
+    );
+    assert_eq!(told(&mut connection), ("3000000".into(), 3));
+    alter(
+        &mut connection,
+        BROKER_RESOURCE,
+        "1",
+        &[("message.max.bytes", SET, Some("10"))],
+    );
+    for _ in 0..4 {
+        let mut connection = Connection::open(&broker);
+        assert_eq!(told(&mut connection), ("10".into(), 2));
+        let codes = produced(&mut connection, TOPIC, 16);
+        assert!(
+            codes.iter().all(|code| *code == ErrorCode::MESSAGE_TOO_LARGE.0),
+            "{codes:?}"
+        );
+    }
+    assert!(broker.stop().success());
+    broker.start_again();
+    let mut connection = Connection::open(&broker);
+    assert_eq!(told(&mut connection), ("10".into(), 2));
+    assert_eq!(
+        described(&mut connection, BROKER_RESOURCE, "1", "message.max.bytes"),
+        ("10".into(), 2)
+    );
+    assert_eq!(
+        described(&mut connection, BROKER_RESOURCE, "", "message.max.bytes"),
+        ("3000000".into(), 3)
+    );
+    alter(
+        &mut connection,
+        BROKER_RESOURCE,
+        "1",
+        &[("message.max.bytes", DELETE, None)],
+    );
+    assert_eq!(told(&mut connection), ("3000000".into(), 3));
+    assert_eq!(produced(&mut connection, TOPIC, 16), [0; 16]);
+}
+
+#[test]
+fn append_time_and_durability_change_on_open_partitions() {
+    let broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    create(&mut connection, TOPIC, 2);
+    let append_time = |connection: &mut Connection| {
+        let records = batch();
+        let answer = connection.call(PRODUCE, &produce_request(TOPIC, &[0, 1], &records));
+        let topic = answer.responses.iter().next().expect("the topic's answer");
+        let times = topic
+            .partition_responses
+            .iter()
+            .map(|partition| partition.log_append_time_ms);
+        times.collect::<Vec<i64>>()
+    };
+    assert_eq!(append_time(&mut connection), [-1, -1]);
+    let changes = [
+        ("message.timestamp.type", SET, Some("LogAppendTime")),
+        ("ringlog.ack", SET, Some("durable")),
+    ];
+    alter(&mut connection, TOPIC_RESOURCE, TOPIC, &changes);
+    assert!(append_time(&mut connection).iter().all(|time| *time > 0));
+}
+
 /// A file stands where the partition's directory should be: as good as a lack of descriptors, and easier to end.
 #[test]
 fn a_partition_that_could_not_be_opened_is_opened_when_it_is_asked_for_again() {
@@ -69,19 +196,74 @@ fn a_partition_that_could_not_be_opened_is_opened_when_it_is_asked_for_again() {
 
 /// Produces to each partition; those that refused, which must all say that nobody leads them here.
 fn refused(connection: &mut Connection, topic: &str, partitions: i32) -> Vec<i32> {
+    let codes = produced(connection, topic, partitions);
+    let refused = (0..).zip(codes).filter(|(_, code)| *code != 0);
+    refused
+        .map(|(index, code)| {
+            assert_eq!(code, ErrorCode::NOT_LEADER_OR_FOLLOWER.0);
+            index
+        })
+        .collect()
+}
+
+/// Produces to each partition; the codes that it is answered with.
+fn produced(connection: &mut Connection, topic: &str, partitions: i32) -> Vec<i16> {
     let all: Vec<i32> = (0..partitions).collect();
     let records = batch();
     let answer = connection.call(PRODUCE, &produce_request(topic, &all, &records));
-    let mut refused = Vec::new();
-    for topic in answer.responses.iter() {
-        for partition in topic.partition_responses.iter() {
-            if partition.error_code != 0 {
-                assert_eq!(partition.error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER.0);
-                refused.push(partition.index);
-            }
-        }
-    }
-    refused
+    let topic = answer.responses.iter().next().expect("the topic's answer");
+    let codes = topic
+        .partition_responses
+        .iter()
+        .map(|partition| partition.error_code);
+    codes.collect()
+}
+
+/// Changes single settings, which must succeed.
+fn alter(
+    connection: &mut Connection,
+    kind: i8,
+    name: &str,
+    changes: &[(&'static str, i8, Option<&'static str>)],
+) {
+    let change = |(name, operation, value): &(&'static str, i8, Option<&'static str>)| AlterableConfig {
+        name: (*name).into(),
+        config_operation: *operation,
+        value: value.map(Into::into),
+    };
+    let request = IncrementalAlterConfigsRequest {
+        resources: [AlterConfigsResource {
+            resource_type: kind,
+            resource_name: name.into(),
+            configs: changes.iter().map(change).collect(),
+        }]
+        .into_iter()
+        .collect(),
+        validate_only: false,
+    };
+    let answer = connection.call(1, &request);
+    let response = answer.responses.iter().next().expect("its answer");
+    assert_eq!(response.error_code, 0, "{:?}", response.error_message);
+}
+
+/// A setting's value and source.
+fn described(connection: &mut Connection, kind: i8, name: &str, setting: &str) -> (String, i8) {
+    let request = DescribeConfigsRequest {
+        resources: [DescribeConfigsResource {
+            resource_type: kind,
+            resource_name: name.into(),
+            configuration_keys: Some([Str::from(setting)].into_iter().collect()),
+        }]
+        .into_iter()
+        .collect(),
+        ..Default::default()
+    };
+    let answer = connection.call(4, &request);
+    let result = answer.results.iter().next().expect("its answer");
+    assert_eq!(result.error_code, 0, "{:?}", result.error_message);
+    let config = result.configs.iter().next().expect("the setting");
+    let value = config.value.expect("a value");
+    (value.to_string(), config.config_source)
 }
 
 fn create(connection: &mut Connection, name: &str, partitions: i32) {

@@ -3,6 +3,7 @@
 use ringlog::base::{LeaderEpoch, Offset, Timestamp, TopicId};
 use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
+use ringlog::wire::messages::alter_configs_request::{self, AlterConfigsRequest};
 use ringlog::wire::messages::api_versions_request::ApiVersionsRequest;
 use ringlog::wire::messages::api_versions_response::ApiVersionsResponse;
 use ringlog::wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
@@ -14,6 +15,9 @@ use ringlog::wire::messages::describe_cluster_request::DescribeClusterRequest;
 use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use ringlog::wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use ringlog::wire::messages::find_coordinator_request::FindCoordinatorRequest;
+use ringlog::wire::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use ringlog::wire::messages::init_producer_id_request::InitProducerIdRequest;
 use ringlog::wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
@@ -67,7 +71,9 @@ fn every_api_answers_in_every_version_it_advertises() {
                 }
                 22 => client.init_producer_id(version),
                 32 => client.describe_configs(version),
+                33 => client.alter_configs(version),
                 37 => client.create_partitions(version),
+                44 => client.incremental_alter_configs(version),
                 60 => client.describe_cluster(version),
                 key => panic!("{name}: API {key} is advertised and not tried here"),
             }
@@ -305,6 +311,47 @@ impl Client {
             };
             assert_eq!(result.error_code, expected, "{name}");
         }
+    }
+
+    fn alter_configs(&mut self, version: i16) {
+        let request = AlterConfigsRequest {
+            resources: [alter_configs_request::AlterConfigsResource {
+                resource_type: 2,
+                resource_name: TOPIC.into(),
+                configs: [alter_configs_request::AlterableConfig {
+                    name: "segment.ms".into(),
+                    value: Some("3600000".into()),
+                }]
+                .into_iter()
+                .collect(),
+            }]
+            .into_iter()
+            .collect(),
+            validate_only: false,
+        };
+        let answer = self.connection.call(version, &request);
+        assert_eq!(answer.responses.iter().next().expect("its answer").error_code, 0);
+    }
+
+    fn incremental_alter_configs(&mut self, version: i16) {
+        let request = IncrementalAlterConfigsRequest {
+            resources: [AlterConfigsResource {
+                resource_type: 4,
+                resource_name: "1".into(),
+                configs: [AlterableConfig {
+                    name: "log.segment.bytes".into(),
+                    config_operation: 1,
+                    value: None,
+                }]
+                .into_iter()
+                .collect(),
+            }]
+            .into_iter()
+            .collect(),
+            validate_only: false,
+        };
+        let answer = self.connection.call(version, &request);
+        assert_eq!(answer.responses.iter().next().expect("its answer").error_code, 0);
     }
 
     /// One more than there are.

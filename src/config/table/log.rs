@@ -48,7 +48,8 @@ pub const TOPICS: &[Setting] = &[
         "When a record counts as acknowledged: `written` is in the page cache of every in-sync replica that `acks` \
          asks for, and survives a crash of the process; `durable` is on stable storage there, and survives the loss of \
          power.",
-    ),
+    )
+    .dynamic(),
     kind(
         "ringlog.validate",
         Kind::OneOf(&["full", "header"]),
@@ -57,7 +58,8 @@ pub const TOPICS: &[Setting] = &[
          decompress it; `header` takes compressed batches at their header's word, which saves that time. It risks that \
          a faulty producer stores what no consumer can read, records without keys on a compacted topic, or times \
          outside the topic's range.",
-    ),
+    )
+    .dynamic(),
 ];
 
 pub const LOGS: &[Setting] = &[
@@ -148,7 +150,7 @@ pub const LOGS: &[Setting] = &[
     long("log.dir.failure.timeout.ms", at_least(1), "30000", "How long a failed directory may go unreported.")
         .inert("there is one data directory; its failure stops the node"),
     list("cordoned.log.dirs", "", "Directories that take no new partition.")
-        .dynamic()
+        .per_broker()
         .inert("there is one data directory"),
     long("log.local.retention.bytes", at_least(-2), "-2", "Size kept here of a tiered log.")
         .dynamic()

@@ -12,8 +12,7 @@ pub const NETWORK: &[Setting] = &[
         "PLAINTEXT://:9092",
         "The addresses to listen on, as `NAME://host:port`; an empty host is every interface, an IPv6 address stands \
          in brackets. Without a configuration file it is `PLAINTEXT://127.0.0.1:9092`.",
-    )
-    .dynamic(),
+    ),
     list(
         "advertised.listeners",
         "",
@@ -22,12 +21,19 @@ pub const NETWORK: &[Setting] = &[
     .unset(),
     kind(
         "listener.security.protocol.map",
-        Kind::Checked { expected: listeners::PROTOCOL_MAP_EXPECTED, check: listeners::is_protocol_map },
+        Kind::Checked {
+            expected: listeners::PROTOCOL_MAP_EXPECTED,
+            check: listeners::is_protocol_map,
+        },
         "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
         "The security protocol of each listener name. Only PLAINTEXT is served.",
+    ),
+    text(
+        "inter.broker.listener.name",
+        "",
+        "The listener that brokers use among themselves.",
     )
-    .dynamic(),
-    text("inter.broker.listener.name", "", "The listener that brokers use among themselves.").unset()
+    .unset()
     .inert("this release runs as a single node"),
     kind(
         "security.inter.broker.protocol",
@@ -36,9 +42,13 @@ pub const NETWORK: &[Setting] = &[
         "The protocol that brokers use among themselves.",
     )
     .only(&["PLAINTEXT"], "only PLAINTEXT is there yet"),
-    list("early.start.listeners", "", "Listeners that open before the node is ready.")
-        .unset()
-        .inert("listeners open when the node is ready"),
+    list(
+        "early.start.listeners",
+        "",
+        "Listeners that open before the node is ready.",
+    )
+    .unset()
+    .inert("listeners open when the node is ready"),
     int(
         "max.connections",
         at_least(0),
@@ -55,30 +65,63 @@ pub const NETWORK: &[Setting] = &[
     .dynamic(),
     kind(
         "max.connections.per.ip.overrides",
-        Kind::Checked { expected: listeners::ADDRESS_COUNTS_EXPECTED, check: listeners::are_address_counts },
+        Kind::Checked {
+            expected: listeners::ADDRESS_COUNTS_EXPECTED,
+            check: listeners::are_address_counts,
+        },
         "",
         "That, for single addresses: `address:count,…`.",
     )
     .dynamic(),
-    int("max.connection.creation.rate", at_least(0), "2147483647", "Most new connections a second.")
-        .dynamic()
-        .inert("connections are not limited by their rate"),
+    int(
+        "max.connection.creation.rate",
+        at_least(0),
+        "2147483647",
+        "Most new connections a second.",
+    )
+    .dynamic()
+    .inert("connections are not limited by their rate"),
     long(
         "connections.max.idle.ms",
         ANY,
         "600000",
         "A connection that is silent for longer, and waits for nothing, is closed; negative: never.",
     ),
-    int("socket.listen.backlog.size", at_least(1), "50", "Connections that may wait to be accepted.")
-        .inert("the kernel's own limit (net.core.somaxconn) applies"),
-    int("socket.send.buffer.bytes", ANY, "102400", "Send buffer of a socket; -1 leaves it to the kernel.")
-        .inert("the kernel sizes socket buffers by itself"),
-    int("socket.receive.buffer.bytes", ANY, "102400", "Receive buffer of a socket; -1 leaves it to the kernel.")
-        .inert("the kernel sizes socket buffers by itself"),
-    long("socket.connection.setup.timeout.ms", ANY, "10000", "How long a connect to another node may take.")
-        .inert("this release runs as a single node"),
-    long("socket.connection.setup.timeout.max.ms", ANY, "30000", "The same after repeated failures.")
-        .inert("this release runs as a single node"),
+    int(
+        "socket.listen.backlog.size",
+        at_least(1),
+        "50",
+        "Connections that may wait to be accepted.",
+    )
+    .inert("the kernel's own limit (net.core.somaxconn) applies"),
+    int(
+        "socket.send.buffer.bytes",
+        ANY,
+        "102400",
+        "Send buffer of a socket; -1 leaves it to the kernel.",
+    )
+    .inert("the kernel sizes socket buffers by itself"),
+    int(
+        "socket.receive.buffer.bytes",
+        ANY,
+        "102400",
+        "Receive buffer of a socket; -1 leaves it to the kernel.",
+    )
+    .inert("the kernel sizes socket buffers by itself"),
+    long(
+        "socket.connection.setup.timeout.ms",
+        ANY,
+        "10000",
+        "How long a connect to another node may take.",
+    )
+    .inert("this release runs as a single node"),
+    long(
+        "socket.connection.setup.timeout.max.ms",
+        ANY,
+        "30000",
+        "The same after repeated failures.",
+    )
+    .inert("this release runs as a single node"),
 ];
 
 pub const REQUESTS: &[Setting] = &[
@@ -158,7 +201,7 @@ pub const REQUESTS: &[Setting] = &[
 ];
 
 pub const SECURITY: &[Setting] = &[
-    class(
+    text(
         "authorizer.class.name",
         "",
         "The Java class that authorises requests.",
@@ -170,7 +213,7 @@ pub const SECURITY: &[Setting] = &[
         "A Java class that names who connects.",
     )
     .unset()
-    .dynamic()
+    .per_broker()
     .refused("there are no Java plug-ins and no authentication yet"),
     text("security.providers", "", "Java classes of security algorithms.")
         .unset()

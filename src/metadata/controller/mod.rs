@@ -4,6 +4,7 @@
 //! 0 makes them one at a time, each after the records of the one before are applied.
 
 mod brokers;
+mod configs;
 mod create;
 mod delete;
 mod partitions;
@@ -16,6 +17,10 @@ use crate::wire::records::MetadataRecord;
 
 pub use brokers::{
     Registration, bump_epochs_after_unclean_stop, elect_leaders, initial_records, register_broker,
+};
+pub use configs::{
+    BROKER_RESOURCE, ConfigChange, ConfigChangeError, ConfigsDecision, ResourceChange, TOPIC_RESOURCE,
+    alter_configs,
 };
 pub use create::{CreateDecision, CreateError, CreatedTopic, create_topics};
 pub use delete::{DeleteDecision, DeleteError, DeleteTarget, DeletedTopic, delete_topics};

@@ -1,5 +1,6 @@
 //! The decisions against tables taken from Kafka 4.3.1's answers.
 
+mod configs;
 mod partitions;
 
 use super::*;
