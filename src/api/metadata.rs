@@ -188,6 +188,10 @@ fn describe<'a>(topic: &Topic, plan: &Plan) -> MetadataResponseTopic<'a> {
         .partitions
         .iter()
         .map(|(index, partition)| MetadataResponsePartition {
+            error_code: match partition.leader {
+                Some(_) => ErrorCode::NONE.0,
+                None => ErrorCode::LEADER_NOT_AVAILABLE.0,
+            },
             partition_index: index.0,
             leader_id: partition.leader.map_or(-1, |node| node.0),
             leader_epoch: partition.leader_epoch.0,

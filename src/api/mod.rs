@@ -12,6 +12,7 @@ mod create_topics;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_topic_partitions;
 mod endpoints;
 mod fetch;
 mod find_coordinator;

@@ -7,8 +7,8 @@ use crate::shard::Shard;
 
 use super::{
     Pending, Request, alter_configs, api_versions, create_partitions, create_topics, delete_topics,
-    describe_cluster, describe_configs, fetch, find_coordinator, incremental_alter_configs, init_producer_id,
-    list_offsets, metadata, produce,
+    describe_cluster, describe_configs, describe_topic_partitions, fetch, find_coordinator,
+    incremental_alter_configs, init_producer_id, list_offsets, metadata, produce,
 };
 
 /// One API: what is advertised and what runs.
@@ -68,6 +68,9 @@ pub static APIS: &[Api] = &[
     }),
     api(60, 0, 2, |shard, request| {
         Box::pin(describe_cluster::serve(shard, request))
+    }),
+    api(75, 0, 0, |shard, request| {
+        Box::pin(describe_topic_partitions::serve(shard, request))
     }),
 ];
 

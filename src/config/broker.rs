@@ -450,6 +450,11 @@ impl Config {
         self.bytes("max.incremental.fetch.session.cache.slots")
     }
 
+    /// `max.request.partition.size.limit`; at least 1.
+    pub fn partitions_per_page_max(&self) -> i32 {
+        self.number("max.request.partition.size.limit") as i32
+    }
+
     /// `connections.max.idle.ms`; `None` when it is negative: never.
     pub fn connections_idle_max(&self) -> Option<Duration> {
         u64::try_from(self.number("connections.max.idle.ms"))
@@ -691,6 +696,7 @@ mod tests {
         );
         assert_eq!(config.request_bytes_max(), 100 << 20);
         assert_eq!(config.fetch_bytes_max(), 55 << 20);
+        assert_eq!(config.partitions_per_page_max(), 2000);
         assert_eq!(config.connections_idle_max(), Some(Duration::from_secs(600)));
         assert_eq!(config.producer_id_expiration(), Duration::from_secs(86_400));
         assert_eq!(config.transaction_timeout_max_ms(), 900_000);

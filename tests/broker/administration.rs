@@ -6,6 +6,9 @@ use ringlog::wire::compression::Codec;
 use ringlog::wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use ringlog::wire::messages::describe_topic_partitions_request::{
+    Cursor, DescribeTopicPartitionsRequest, TopicRequest,
+};
 use ringlog::wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
@@ -170,6 +173,116 @@ fn append_time_and_durability_change_on_open_partitions() {
     ];
     alter(&mut connection, TOPIC_RESOURCE, TOPIC, &changes);
     assert!(append_time(&mut connection).iter().all(|time| *time > 0));
+}
+
+/// What a page has of a topic: its name, its code, its partitions.
+type Listed = (String, i16, Vec<i32>);
+
+#[test]
+fn topics_are_described_page_by_page_in_the_order_of_their_names() {
+    let broker = Broker::start_with(&["max.request.partition.size.limit=5"]);
+    let mut connection = Connection::open(&broker);
+    create(&mut connection, "zz", 3);
+    create(&mut connection, "aa", 4);
+    let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0;
+    let invalid = ErrorCode::INVALID_TOPIC_EXCEPTION.0;
+    let refused = ErrorCode::INVALID_REQUEST.0;
+    let topic = |name: &str, partitions: std::ops::Range<i32>| (name.to_owned(), 0, partitions.collect());
+    let absent = |name: &str, code: i16| (name.to_owned(), code, Vec::new());
+    type Cursor = Option<(&'static str, i32)>;
+    let table: Vec<(&[&str], i32, Cursor, Vec<Listed>, Cursor)> = vec![
+        (
+            &[],
+            2000,
+            None,
+            vec![topic("aa", 0..4), topic("zz", 0..1)],
+            Some(("zz", 1)),
+        ),
+        (&[], 2000, Some(("zz", 1)), vec![topic("zz", 1..3)], None),
+        (&[], 2000, Some(("b", 7)), vec![topic("zz", 0..3)], None),
+        (&[], 4, None, vec![topic("aa", 0..4)], Some(("zz", 0))),
+        (&[], 0, None, vec![topic("aa", 0..1)], Some(("aa", 1))),
+        (
+            &["zz", "nope", "aa", "zz", "a/b"],
+            2000,
+            None,
+            vec![
+                absent("a/b", invalid),
+                topic("aa", 0..4),
+                absent("nope", unknown),
+                topic("zz", 0..1),
+            ],
+            Some(("zz", 1)),
+        ),
+        (
+            &["zz", "nope", "aa"],
+            4,
+            None,
+            vec![topic("aa", 0..4)],
+            Some(("nope", 0)),
+        ),
+        (
+            &["zz", "nope", "aa"],
+            2,
+            Some(("nope", 0)),
+            vec![absent("nope", unknown), topic("zz", 0..2)],
+            Some(("zz", 2)),
+        ),
+        (&["zz", "aa"], 2, Some(("zz", 7)), vec![topic("zz", 0..0)], None),
+        (
+            &["zz", "aa"],
+            2,
+            Some(("zz", -1)),
+            vec![absent("zz", refused), absent("aa", refused)],
+            None,
+        ),
+        (
+            &["zz", "aa"],
+            2,
+            Some(("m", 0)),
+            vec![absent("zz", refused), absent("aa", refused)],
+            None,
+        ),
+    ];
+    for (names, limit, cursor, topics, next) in table {
+        let (found, found_next) = described_page(&mut connection, names, limit, cursor);
+        assert_eq!(found, topics, "{names:?} {limit} {cursor:?}");
+        let next = next.map(|(name, partition)| (name.to_owned(), partition));
+        assert_eq!(found_next, next, "{names:?} {limit} {cursor:?}");
+    }
+}
+
+fn described_page(
+    connection: &mut Connection,
+    names: &[&str],
+    limit: i32,
+    cursor: Option<(&str, i32)>,
+) -> (Vec<Listed>, Option<(String, i32)>) {
+    let topic = |name: &&str| TopicRequest {
+        name: name.to_string().into(),
+    };
+    let request = DescribeTopicPartitionsRequest {
+        topics: names.iter().map(topic).collect(),
+        response_partition_limit: limit,
+        cursor: cursor.map(|(name, partition_index)| Cursor {
+            topic_name: name.into(),
+            partition_index,
+        }),
+    };
+    let answer = connection.call(0, &request);
+    let listed = answer.topics.iter().map(|topic| {
+        let name = topic.name.expect("a name").into_owned();
+        let partitions = topic.partitions.iter().map(|partition| {
+            assert_eq!((partition.error_code, partition.leader_id), (0, 1));
+            partition.partition_index
+        });
+        (name, topic.error_code, partitions.collect())
+    });
+    let next = answer.next_cursor.as_ref();
+    (
+        listed.collect(),
+        next.map(|next| (next.topic_name.to_string(), next.partition_index)),
+    )
 }
 
 /// A file stands where the partition's directory should be: as good as a lack of descriptors, and easier to end.

@@ -13,6 +13,9 @@ use ringlog::wire::messages::create_topics_request::{
 use ringlog::wire::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use ringlog::wire::messages::describe_cluster_request::DescribeClusterRequest;
 use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use ringlog::wire::messages::describe_topic_partitions_request::{
+    DescribeTopicPartitionsRequest, TopicRequest,
+};
 use ringlog::wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use ringlog::wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use ringlog::wire::messages::incremental_alter_configs_request::{
@@ -75,6 +78,7 @@ fn every_api_answers_in_every_version_it_advertises() {
                 37 => client.create_partitions(version),
                 44 => client.incremental_alter_configs(version),
                 60 => client.describe_cluster(version),
+                75 => client.describe_topic_partitions(version),
                 key => panic!("{name}: API {key} is advertised and not tried here"),
             }
         }
@@ -369,6 +373,16 @@ impl Client {
         };
         let answer = self.connection.call(version, &request);
         assert_eq!(answer.results.iter().next().expect("its answer").error_code, 0);
+    }
+
+    fn describe_topic_partitions(&mut self, version: i16) {
+        let request = DescribeTopicPartitionsRequest {
+            topics: [TopicRequest { name: TOPIC.into() }].into_iter().collect(),
+            ..Default::default()
+        };
+        let answer = self.connection.call(version, &request);
+        let topic = answer.topics.iter().next().expect("the topic");
+        assert_eq!((topic.error_code, topic.topic_id), (0, self.topic_id));
     }
 
     fn describe_cluster(&mut self, version: i16) {

@@ -141,9 +141,8 @@ pub const REQUESTS: &[Setting] = &[
         "max.request.partition.size.limit",
         at_least(1),
         "2000",
-        "The most partitions that DescribeTopicPartitions and one ListOffsets-like request answer at once.",
-    )
-    .inert("DescribeTopicPartitions is not served yet"),
+        "The most partitions that one answer to DescribeTopicPartitions has; a client asks on from where it ended.",
+    ),
     int(
         "max.incremental.fetch.session.cache.slots",
         at_least(0),

@@ -10,6 +10,8 @@ const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
 type Change = (&'static str, i8, Option<&'static str>);
+/// Changes, and what the topic has then.
+type Step = (&'static [Change], &'static [(&'static str, &'static str)]);
 
 impl Cluster {
     fn alter(&mut self, changes: &[ResourceChange]) -> Vec<Result<(), (ErrorCode, String)>> {
@@ -82,7 +84,7 @@ fn with_topic() -> Cluster {
 #[test]
 fn single_settings_are_set_deleted_and_lists_grow_and_shrink() {
     let mut cluster = with_topic();
-    let steps: &[(&[Change], &[(&str, &str)])] = &[
+    let steps: &[Step] = &[
         (
             &[
                 ("retention.ms", SET, Some(" 5 ")),
