@@ -71,11 +71,11 @@ fn plan(shard: &Shard, version: i16, body: &ListOffsetsRequest<'_>) -> Vec<Topic
                 if is_twice {
                     return Err(ErrorCode::INVALID_REQUEST);
                 }
-                let read_committed = isolation == Isolation::ReadCommitted;
                 Ok(FindOffset {
                     partition: shard.existing_partition(id, PartitionIndex(partition.partition_index))?,
                     current_epoch: LeaderEpoch(partition.current_leader_epoch),
-                    target: target(version, partition.timestamp, read_committed)?,
+                    target: target(version, partition.timestamp)?,
+                    read_committed: isolation == Isolation::ReadCommitted,
                 })
             });
             Some((partition.partition_index, find))
@@ -105,10 +105,10 @@ fn asked_twice(body: &ListOffsetsRequest<'_>) -> BTreeMap<String, BTreeSet<i32>>
 }
 
 /// What a time on the wire means, in a version that knows it.
-fn target(version: i16, timestamp: i64, read_committed: bool) -> Result<OffsetTarget, ErrorCode> {
+fn target(version: i16, timestamp: i64) -> Result<OffsetTarget, ErrorCode> {
     match timestamp {
         0.. => Ok(OffsetTarget::Time(Timestamp(timestamp))),
-        -1 => Ok(OffsetTarget::Latest { read_committed }),
+        -1 => Ok(OffsetTarget::Latest),
         -2 => Ok(OffsetTarget::Earliest),
         -3 if version >= 7 => Ok(OffsetTarget::MaxTimestamp),
         // Everything is local without tiered storage.

@@ -8,7 +8,7 @@ use crate::shard::Shard;
 use super::{
     Pending, Request, alter_configs, api_versions, create_partitions, create_topics, delete_topics,
     describe_cluster, describe_configs, describe_topic_partitions, fetch, find_coordinator,
-    incremental_alter_configs, init_producer_id, list_offsets, metadata, produce,
+    incremental_alter_configs, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
 };
 
 /// One API: what is advertised and what runs.
@@ -53,6 +53,9 @@ pub static APIS: &[Api] = &[
     }),
     api(22, 0, 5, |shard, request| {
         Box::pin(init_producer_id::serve(shard, request))
+    }),
+    api(23, 2, 4, |shard, request| {
+        Box::pin(offset_for_leader_epoch::serve(shard, request))
     }),
     api(32, 1, 4, |shard, request| {
         Box::pin(describe_configs::serve(shard, request))

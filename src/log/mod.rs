@@ -41,13 +41,14 @@ use std::time::Duration;
 use crate::base::{LeaderEpoch, Offset, Timestamp, TopicId};
 use crate::io::OpenOptions;
 use crate::io::fs::{self, File};
-use crate::log::epochs::{EpochEnd, Epochs};
+use crate::log::epochs::Epochs;
 use crate::log::header::{BatchHeader, BatchProblem};
 use crate::log::index::Place;
 use crate::log::producers::{ProducedBatch, ProducerStates, Sequence, SequenceError};
 use crate::log::segment::Segment;
 
 pub use dir::Opened;
+pub use epochs::EpochEnd;
 pub use flush::FlushPlan;
 pub use lookup::{LookupPlan, TimestampedOffset};
 pub use open::{LogError, Recovery, Resume};

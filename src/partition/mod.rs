@@ -99,7 +99,8 @@ pub enum Found {
 
 impl Partition {
     /// A leader replica over an opened log.
-    pub fn new(log: Log, leader_epoch: LeaderEpoch, config: Rc<TopicConfig>) -> Partition {
+    pub fn new(mut log: Log, leader_epoch: LeaderEpoch, config: Rc<TopicConfig>) -> Partition {
+        log.begin_epoch(leader_epoch);
         let committed = match config.ringlog_ack {
             RinglogAck::Written => log.end_offset(),
             // After a crash the log may hold what was never flushed, and would be gone after the next one.
@@ -377,6 +378,7 @@ impl Partition {
         );
         if leader_epoch > self.leader_epoch {
             self.leader_epoch = leader_epoch;
+            self.log.begin_epoch(leader_epoch);
             self.wake_all();
         }
         self.config = config;

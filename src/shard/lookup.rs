@@ -1,9 +1,9 @@
-//! Finding an offset by time, on the core that owns the partition.
+//! Finding an offset by time or by leader epoch, on the core that owns the partition.
 
 use std::rc::Rc;
 
 use crate::base::{LeaderEpoch, Offset, Timestamp, TopicPartition};
-use crate::log::TimestampedOffset;
+use crate::log::EpochEnd;
 use crate::partition::Refusal;
 use crate::wire::ErrorCode;
 
@@ -19,6 +19,8 @@ pub struct FindOffset {
     pub current_epoch: LeaderEpoch,
     /// What.
     pub target: OffsetTarget,
+    /// Whether the reader sees committed records only.
+    pub read_committed: bool,
 }
 
 /// The times that ListOffsets can ask for (Kafka's `ListOffsetsRequest`).
@@ -27,7 +29,7 @@ pub enum OffsetTarget {
     /// The first record that is not older.
     Time(Timestamp),
     /// The end of what the reader may see.
-    Latest { read_committed: bool },
+    Latest,
     /// The log's start.
     Earliest,
     /// The record with the largest timestamp (KIP-734).
@@ -47,6 +49,17 @@ pub struct FoundOffset {
     pub leader_epoch: LeaderEpoch,
 }
 
+/// An epoch whose end to look for.
+#[derive(Clone, Copy, Debug)]
+pub struct FindEpochEnd {
+    /// Where.
+    pub partition: TopicPartition,
+    /// The leader epoch that the client knows, or [`LeaderEpoch::NONE`].
+    pub current_epoch: LeaderEpoch,
+    /// Which epoch.
+    pub epoch: LeaderEpoch,
+}
+
 impl Shard {
     /// Finds an offset, wherever the partition is.
     pub async fn find_offset(self: &Rc<Self>, find: FindOffset) -> Result<FoundOffset, Refusal> {
@@ -62,13 +75,17 @@ impl Shard {
 
     pub(super) async fn find_offset_here(self: &Rc<Self>, find: FindOffset) -> Result<FoundOffset, Refusal> {
         self.try_closed(find.partition);
-        let plan = {
+        let (plan, upper) = {
             let owned = self.owned.borrow();
             let partition = owned
                 .get(find.partition)
                 .ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
             partition.check_epoch(find.current_epoch)?;
             let marks = partition.marks();
+            let upper = match find.read_committed {
+                true => marks.last_stable_offset,
+                false => marks.high_watermark,
+            };
             let at = |offset, leader_epoch| {
                 Ok(FoundOffset {
                     timestamp: Timestamp::NONE,
@@ -76,44 +93,30 @@ impl Shard {
                     leader_epoch,
                 })
             };
-            match find.target {
-                OffsetTarget::Latest { read_committed: true } => {
-                    return at(marks.last_stable_offset, partition.leader_epoch());
-                }
-                OffsetTarget::Latest {
-                    read_committed: false,
-                } => {
-                    return at(marks.high_watermark, partition.leader_epoch());
-                }
+            let plan = match find.target {
+                OffsetTarget::Latest => return at(upper, partition.leader_epoch()),
                 OffsetTarget::Earliest => {
-                    return at(
-                        marks.start_offset,
-                        partition
-                            .log()
-                            .epoch_of(marks.start_offset)
-                            .unwrap_or(LeaderEpoch::NONE),
-                    );
+                    let epoch = partition.log().epoch_of(marks.start_offset);
+                    return at(marks.start_offset, epoch.unwrap_or(LeaderEpoch::NONE));
                 }
                 OffsetTarget::Tiered => return at(Offset::UNKNOWN, LeaderEpoch::NONE),
                 OffsetTarget::Time(timestamp) => partition.log().offset_for_timestamp(timestamp),
                 OffsetTarget::MaxTimestamp => partition.log().offset_of_max_timestamp(),
-            }
+            };
+            (plan, upper)
         };
         let outcome = match plan {
             Ok(plan) => plan.run().await,
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(Some(TimestampedOffset {
-                timestamp,
-                offset,
-                leader_epoch,
-            })) => Ok(FoundOffset {
-                timestamp,
-                offset,
-                leader_epoch,
+            // What the reader can't see yet isn't found either.
+            Ok(Some(found)) if found.offset < upper => Ok(FoundOffset {
+                timestamp: found.timestamp,
+                offset: found.offset,
+                leader_epoch: found.leader_epoch,
             }),
-            Ok(None) => Ok(FoundOffset {
+            Ok(_) => Ok(FoundOffset {
                 timestamp: Timestamp::NONE,
                 offset: Offset::UNKNOWN,
                 leader_epoch: LeaderEpoch::NONE,
@@ -123,5 +126,30 @@ impl Shard {
                 Err(ErrorCode::KAFKA_STORAGE_ERROR.into())
             }
         }
+    }
+
+    /// Finds where an epoch ends, wherever the partition is.
+    pub async fn find_epoch_end(self: &Rc<Self>, find: FindEpochEnd) -> Result<Option<EpochEnd>, Refusal> {
+        let owner = self.owner(find.partition);
+        if owner == self.core {
+            return self.find_epoch_end_here(find);
+        }
+        match self.link.ask(owner, Request::FindEpochEnd(find)).await {
+            Reply::EpochEnd(found) => found,
+            _ => unreachable!("a look-up of an epoch is answered with its end"),
+        }
+    }
+
+    pub(super) fn find_epoch_end_here(
+        self: &Rc<Self>,
+        find: FindEpochEnd,
+    ) -> Result<Option<EpochEnd>, Refusal> {
+        self.try_closed(find.partition);
+        let owned = self.owned.borrow();
+        let partition = owned
+            .get(find.partition)
+            .ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
+        partition.check_epoch(find.current_epoch)?;
+        Ok(partition.log().epoch_end_offset(find.epoch))
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::{Bytes, BytesMut};
 
 use crate::base::{FetchSessionId, TopicPartition};
-use crate::log::LogError;
+use crate::log::{EpochEnd, LogError};
 use crate::metadata::Image;
 use crate::metadata::controller::{DeleteTarget, ProducerIdBlock, ResourceChange};
 use crate::partition::{Appended, Interest, Refusal};
@@ -13,7 +13,7 @@ use crate::partition::{Appended, Interest, Refusal};
 use super::administration::{Altered, Grown};
 use super::asked::AskedFrame;
 use super::controller::{Created, Deleted, NewTopics};
-use super::lookup::{FindOffset, FoundOffset};
+use super::lookup::{FindEpochEnd, FindOffset, FoundOffset};
 use super::places::{AddressIsFull, Visitor};
 use super::reading::{ReadAnswer, Wanted};
 
@@ -56,6 +56,8 @@ pub enum Request {
     CloseOne,
     /// Find an offset by time.
     FindOffset(FindOffset),
+    /// Find where a leader epoch ends.
+    FindEpochEnd(FindEpochEnd),
     /// Create topics (of core 0).
     CreateTopics(NewTopics),
     /// Delete topics (of core 0).
@@ -101,6 +103,8 @@ pub enum Reply {
     ClosedOne(bool),
     /// To [`Request::FindOffset`].
     Found(Result<FoundOffset, Refusal>),
+    /// To [`Request::FindEpochEnd`].
+    EpochEnd(Result<Option<EpochEnd>, Refusal>),
     /// To [`Request::CreateTopics`].
     Created(Created),
     /// To [`Request::DeleteTopics`].

@@ -60,7 +60,7 @@ pub use fetch_session::{FetchContext, FetchTopicName, Planned, SessionPartition,
 pub use flushing::AppendedHere;
 pub use join::{AT_ONCE, join_all};
 pub use link::MAILBOX_MESSAGES;
-pub use lookup::{FindOffset, FoundOffset, OffsetTarget};
+pub use lookup::{FindEpochEnd, FindOffset, FoundOffset, OffsetTarget};
 pub use message::{Message, WatchId};
 pub use node::Node;
 pub use places::{AddressIsFull, ConnectionLimits, Place, Visitor};

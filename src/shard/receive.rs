@@ -78,6 +78,7 @@ impl Shard {
             }
             Request::CloseOne => Reply::ClosedOne(self.close_one_here()),
             Request::FindOffset(find) => Reply::Found(self.find_offset_here(find).await),
+            Request::FindEpochEnd(find) => Reply::EpochEnd(self.find_epoch_end_here(find)),
             Request::CreateTopics(topics) => Reply::Created(self.create_topics(topics).await),
             Request::DeleteTopics(targets) => Reply::Deleted(self.delete_topics(targets).await),
             Request::CreatePartitions(asked) => Reply::Grown(self.create_partitions(asked).await),

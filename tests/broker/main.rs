@@ -20,6 +20,7 @@ mod hostile;
 mod kill;
 mod limits;
 mod mixed;
+mod offsets;
 mod producers;
 mod raw;
 mod rust_client;

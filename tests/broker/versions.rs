@@ -23,6 +23,9 @@ use ringlog::wire::messages::incremental_alter_configs_request::{
 };
 use ringlog::wire::messages::init_producer_id_request::InitProducerIdRequest;
 use ringlog::wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use ringlog::wire::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
 use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use ringlog::wire::{ApiKey, ErrorCode, Records, Str};
 
@@ -73,6 +76,7 @@ fn every_api_answers_in_every_version_it_advertises() {
                     client.delete(version, &doomed);
                 }
                 22 => client.init_producer_id(version),
+                23 => client.offset_for_leader_epoch(version, produced),
                 32 => client.describe_configs(version),
                 33 => client.alter_configs(version),
                 37 => client.create_partitions(version),
@@ -383,6 +387,22 @@ impl Client {
         let answer = self.connection.call(version, &request);
         let topic = answer.topics.iter().next().expect("the topic");
         assert_eq!((topic.error_code, topic.topic_id), (0, self.topic_id));
+    }
+
+    fn offset_for_leader_epoch(&mut self, version: i16, end: i64) {
+        let request = OffsetForLeaderEpochRequest {
+            topics: [OffsetForLeaderTopic {
+                topic: TOPIC.into(),
+                partitions: [OffsetForLeaderPartition::default()].into_iter().collect(),
+            }]
+            .into_iter()
+            .collect(),
+            ..Default::default()
+        };
+        let answer = self.connection.call(version, &request);
+        let topic = answer.topics.iter().next().expect("the topic's answer");
+        let partition = topic.partitions.iter().next().expect("the partition's");
+        assert_eq!((partition.error_code, partition.end_offset), (0, end));
     }
 
     fn describe_cluster(&mut self, version: i16) {

@@ -1,0 +1,91 @@
+//! OffsetForLeaderEpoch (key 23), versions 2–4: where a leader epoch ends, by which a reader finds out where its log or its
+//! position left the leader's (KIP-101, KIP-279, KIP-320).
+//!
+//! The answer names the largest epoch not above the one asked for, and the offset behind its last record; −1 and −1 when this
+//! leader can't tell, as of an epoch that is still to come. Consumers and followers are answered alike.
+
+use std::rc::Rc;
+
+use crate::base::{LeaderEpoch, PartitionIndex};
+use crate::log::EpochEnd;
+use crate::partition::Refusal;
+use crate::shard::{FindEpochEnd, Shard, join_all};
+use crate::wire::messages::offset_for_leader_epoch_request::OffsetForLeaderEpochRequest;
+use crate::wire::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
+};
+use crate::wire::{ErrorCode, Str};
+
+use super::{Reply, Request};
+
+struct Topic {
+    name: String,
+    partitions: Vec<(i32, Result<FindEpochEnd, ErrorCode>)>,
+}
+
+/// Answers an OffsetForLeaderEpoch request.
+pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
+    let topics = match request.body::<OffsetForLeaderEpochRequest<'_>>() {
+        Ok(body) => plan(&shard, &body),
+        Err(error) => return request.malformed(error),
+    };
+    let finds = topics
+        .iter()
+        .flat_map(|topic| &topic.partitions)
+        .map(|(_, find)| find_one(&shard, *find));
+    let mut found = join_all(finds.collect()).await.into_iter();
+    let answers = topics.into_iter().map(|topic| OffsetForLeaderTopicResult {
+        partitions: topic
+            .partitions
+            .iter()
+            .zip(&mut found)
+            .map(|((index, _), found)| answer(*index, found))
+            .collect(),
+        topic: Str::from(topic.name),
+    });
+    request.reply(&OffsetForLeaderEpochResponse {
+        topics: answers.collect(),
+        ..Default::default()
+    })
+}
+
+fn plan(shard: &Shard, body: &OffsetForLeaderEpochRequest<'_>) -> Vec<Topic> {
+    let topics = body.topics.iter().map(|topic| {
+        let known = shard.image().topic_by_name(&topic.topic).map(|topic| topic.id);
+        let partitions = topic.partitions.iter().map(|partition| {
+            let find = known.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).and_then(|id| {
+                Ok(FindEpochEnd {
+                    partition: shard.existing_partition(id, PartitionIndex(partition.partition))?,
+                    current_epoch: LeaderEpoch(partition.current_leader_epoch),
+                    epoch: LeaderEpoch(partition.leader_epoch),
+                })
+            });
+            (partition.partition, find)
+        });
+        Topic {
+            partitions: partitions.collect(),
+            name: topic.topic.into_owned(),
+        }
+    });
+    topics.collect()
+}
+
+async fn find_one(
+    shard: &Rc<Shard>,
+    find: Result<FindEpochEnd, ErrorCode>,
+) -> Result<Option<EpochEnd>, Refusal> {
+    shard.find_epoch_end(find?).await
+}
+
+fn answer(partition: i32, found: Result<Option<EpochEnd>, Refusal>) -> EpochEndOffset {
+    let (code, found) = match found {
+        Ok(found) => (ErrorCode::NONE, found),
+        Err(refusal) => (refusal.code, None),
+    };
+    EpochEndOffset {
+        error_code: code.0,
+        partition,
+        leader_epoch: found.map_or(-1, |end| end.epoch.0),
+        end_offset: found.map_or(-1, |end| end.end.0),
+    }
+}
