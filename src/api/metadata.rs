@@ -16,6 +16,9 @@ use crate::wire::{Array, ErrorCode, Str};
 use super::endpoints::{self, CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, TOPIC_OPERATIONS};
 use super::{Reply, Request};
 
+/// Topics may be asked for by id from this version on; versions 10 and 11 had the field and no use for it (KIP-516).
+const FIRST_VERSION_BY_ID: i16 = 12;
+
 /// Which topics a client asks about.
 enum Asked {
     All,
@@ -44,6 +47,9 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
             Ok(body) => body,
             Err(error) => return request.malformed(error),
         };
+        if request.version < FIRST_VERSION_BY_ID && asks_by_id(&body) {
+            return refuse(&request, &body);
+        }
         plan(request.version, &body, &mut slice).await
     };
     let created = match &plan.asked {
@@ -69,7 +75,36 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
     })
 }
 
+fn asks_by_id(body: &MetadataRequest<'_>) -> bool {
+    let topics = body.topics.iter().flat_map(|topics| topics.iter());
+    let mut by_id = topics.filter(|topic| topic.name.is_none() || !topic.topic_id.is_zero());
+    by_id.next().is_some()
+}
+
+/// The answer to a request that makes no sense: there is no room for an error but with the topics.
+fn refuse(request: &Request, body: &MetadataRequest<'_>) -> Reply {
+    let topics = body.topics.iter().flat_map(|topics| topics.iter());
+    let refused = topics.map(|topic| MetadataResponseTopic {
+        error_code: ErrorCode::INVALID_REQUEST.0,
+        name: Some(topic.name.unwrap_or_default()),
+        topic_id: topic.topic_id,
+        topic_authorized_operations: OPERATIONS_NOT_ASKED,
+        ..Default::default()
+    });
+    request.reply(&MetadataResponse {
+        controller_id: -1,
+        topics: refused.collect(),
+        cluster_authorized_operations: OPERATIONS_NOT_ASKED,
+        ..Default::default()
+    })
+}
+
 async fn plan(version: i16, body: &MetadataRequest<'_>, slice: &mut TimeSlice) -> Plan {
+    let by_id = body
+        .topics
+        .iter()
+        .flat_map(|topics| topics.iter())
+        .any(|topic| !topic.topic_id.is_zero());
     // Asked for twice, a topic is answered once.
     let mut asked_before = BTreeSet::new();
     let asked = match &body.topics {
@@ -78,7 +113,9 @@ async fn plan(version: i16, body: &MetadataRequest<'_>, slice: &mut TimeSlice) -
         Some(topics) if topics.is_empty() && version == 0 => Asked::All,
         Some(topics) => {
             let mut named = Vec::new();
-            for topic in topics {
+            // Where any is asked for by its id, Kafka looks at no name.
+            let looked_at = topics.iter().filter(|topic| !by_id || !topic.topic_id.is_zero());
+            for topic in looked_at {
                 let one = match topic.name {
                     // Kafka's admin client leaves the name empty, not null, when it asks by id.
                     Some(name) if topic.topic_id.is_zero() => Named::Name(name.into_owned()),

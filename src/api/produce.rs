@@ -47,6 +47,8 @@ struct Piece {
     index: i32,
     target: Result<TopicPartition, ErrorCode>,
     records: BytesMut,
+    /// Another piece for the same partition follows: that one counts, and this one isn't answered.
+    is_replaced: bool,
 }
 
 /// Answers a produce request.
@@ -63,13 +65,17 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
         Err(reply) => return reply,
     };
     let pieces = std::mem::take(&mut plan.partitions);
-    let indexes: Vec<i32> = pieces.iter().map(|piece| piece.index).collect();
+    let indexes: Vec<Option<i32>> = pieces
+        .iter()
+        .map(|piece| (!piece.is_replaced).then_some(piece.index))
+        .collect();
     let outcomes = match refuse_whole(&plan, &pieces) {
         Some(code) => pieces.iter().map(|_| Err(Refusal::from(code))).collect(),
         None => append_all(&shard, pieces, &request.begun, &mut slice).await,
     };
     if plan.acks == 0 {
-        return reply_to_silence(&outcomes);
+        let counting = indexes.iter().zip(&outcomes).filter(|(index, _)| index.is_some());
+        return reply_to_silence(counting.map(|(_, outcome)| outcome));
     }
     reply(&request, plan.topics, &indexes, outcomes)
 }
@@ -118,6 +124,7 @@ async fn plan(shard: &Shard, request: &mut Request, slice: &mut TimeSlice) -> Re
                     index,
                     target,
                     records: BytesMut::new(),
+                    is_replaced: false,
                 });
                 let after = ranges.last().map_or(0, |range: &Range<usize>| range.end);
                 ranges.push(records_range(&request.frame, partition.records.as_ref(), after));
@@ -138,11 +145,27 @@ async fn plan(shard: &Shard, request: &mut Request, slice: &mut TimeSlice) -> Re
             piece.target = piece.target.and(Err(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE));
         }
     }
+    mark_replaced(&mut plan.partitions);
     Ok(plan)
 }
 
 fn is_zstd(records: &[u8]) -> bool {
     BatchView::first(records).is_ok_and(|batch| batch.codec() == Ok(Codec::Zstd))
+}
+
+/// Of several pieces for one partition Kafka takes the last.
+fn mark_replaced(pieces: &mut [Piece]) {
+    let mut targets: Vec<(TopicPartition, usize)> = pieces
+        .iter()
+        .enumerate()
+        .filter_map(|(place, piece)| Some((piece.target.ok()?, place)))
+        .collect();
+    targets.sort_unstable();
+    for pair in targets.windows(2) {
+        if pair[0].0 == pair[1].0 {
+            pieces[pair[0].1].is_replaced = true;
+        }
+    }
 }
 
 /// Where `records` lie in `frame`, which they were decoded from; for none, where `after` ends.
@@ -162,9 +185,17 @@ async fn append_all(
 ) -> Vec<Result<Appended, Refusal>> {
     let mut outcomes = Vec::with_capacity(pieces.len());
     let (mut elsewhere, mut waiting) = (Vec::new(), Vec::new());
-    for Piece { target, records, .. } in pieces {
+    for Piece {
+        target,
+        records,
+        is_replaced,
+        ..
+    } in pieces
+    {
         outcomes.push(match target {
             Err(code) => Err(Refusal::from(code)),
+            // Nobody is told of it.
+            Ok(_) if is_replaced => Err(Refusal::from(ErrorCode::INVALID_REQUEST)),
             Ok(partition) if shard.owns(partition) => {
                 match slice.spend(|| shard.append_here(partition, records)).await {
                     AppendedHere::Settled(outcome) => outcome,
@@ -202,8 +233,8 @@ async fn append_all(
 }
 
 /// `acks=0` asked for no answer; an error closes the connection, so that the client looks at the metadata again.
-fn reply_to_silence(outcomes: &[Result<Appended, Refusal>]) -> Reply {
-    match outcomes.iter().find_map(|outcome| outcome.as_ref().err()) {
+fn reply_to_silence<'o>(mut outcomes: impl Iterator<Item = &'o Result<Appended, Refusal>>) -> Reply {
+    match outcomes.find_map(|outcome| outcome.as_ref().err()) {
         None => Reply::Silent,
         Some(refusal) => Reply::Close(format!(
             "a produce request with acks=0 failed with {:?}",
@@ -215,13 +246,13 @@ fn reply_to_silence(outcomes: &[Result<Appended, Refusal>]) -> Reply {
 fn reply(
     request: &Request,
     topics: Vec<Topic>,
-    indexes: &[i32],
+    indexes: &[Option<i32>],
     outcomes: Vec<Result<Appended, Refusal>>,
 ) -> Reply {
     let responses = topics.into_iter().map(|topic| TopicProduceResponse {
         partition_responses: topic
             .pieces
-            .map(|piece| partition_response(indexes[piece], &outcomes[piece]))
+            .filter_map(|piece| Some(partition_response(indexes[piece]?, &outcomes[piece])))
             .collect(),
         name: Str::from(topic.name),
         topic_id: topic.id,

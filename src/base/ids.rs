@@ -74,6 +74,11 @@ impl ProducerId {
     pub const NONE: ProducerId = ProducerId(-1);
 }
 
+impl ProducerEpoch {
+    /// Kafka's `RecordBatch.NO_PRODUCER_EPOCH`.
+    pub const NONE: ProducerEpoch = ProducerEpoch(-1);
+}
+
 impl CoreId {
     /// This core as an index into per-core tables.
     pub fn index(self) -> usize {

@@ -132,7 +132,13 @@ impl ProducerStates {
     /// What to do with a client's batch of the sequences `first..=last` (which may wrap from `i32::MAX` to 0).
     pub fn check(&self, batch: &ProducedBatch) -> Result<Sequence, SequenceError> {
         let Some(state) = self.producers.get(&batch.producer_id) else {
-            return Ok(Sequence::New);
+            // As if a producer with the epoch "none" had written before (Kafka's `ProducerAppendInfo`).
+            return match batch.epoch < ProducerEpoch::NONE {
+                true => Err(SequenceError::Fenced {
+                    current: ProducerEpoch::NONE,
+                }),
+                false => Ok(Sequence::New),
+            };
         };
         if let Some(appended) = state.duplicate_of(batch) {
             return Ok(Sequence::Duplicate(appended));
@@ -407,6 +413,16 @@ mod tests {
     fn an_unknown_producer_may_begin_anywhere() {
         let states = ProducerStates::default();
         assert_eq!(states.check(&batch(3, 500, 2, 0)), Ok(Sequence::New));
+    }
+
+    #[test]
+    fn an_unknown_producer_needs_an_epoch_that_there_can_be() {
+        let states = ProducerStates::default();
+        assert_eq!(states.check(&batch(-1, 0, 1, 0)), Ok(Sequence::New));
+        let refused = SequenceError::Fenced {
+            current: ProducerEpoch::NONE,
+        };
+        assert_eq!(states.check(&batch(-2, 0, 1, 0)), Err(refused));
     }
 
     #[test]

@@ -177,6 +177,10 @@ fn append_time_and_durability_change_on_open_partitions() {
 
 /// What a page has of a topic: its name, its code, its partitions.
 type Listed = (String, i16, Vec<i32>);
+/// A topic and one of its partitions.
+type At = Option<(&'static str, i32)>;
+/// The topics asked for, the limit, where to begin; what is answered, and where the next page begins.
+type Page = (&'static [&'static str], i32, At, Vec<Listed>, At);
 
 #[test]
 fn topics_are_described_page_by_page_in_the_order_of_their_names() {
@@ -189,8 +193,7 @@ fn topics_are_described_page_by_page_in_the_order_of_their_names() {
     let refused = ErrorCode::INVALID_REQUEST.0;
     let topic = |name: &str, partitions: std::ops::Range<i32>| (name.to_owned(), 0, partitions.collect());
     let absent = |name: &str, code: i16| (name.to_owned(), code, Vec::new());
-    type Cursor = Option<(&'static str, i32)>;
-    let table: Vec<(&[&str], i32, Cursor, Vec<Listed>, Cursor)> = vec![
+    let table: Vec<Page> = vec![
         (
             &[],
             2000,
