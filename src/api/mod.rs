@@ -22,6 +22,7 @@ mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod sasl;
 mod table;
 
 use std::cell::Cell;

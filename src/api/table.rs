@@ -9,6 +9,7 @@ use super::{
     Pending, Request, alter_configs, api_versions, create_partitions, create_topics, delete_topics,
     describe_cluster, describe_configs, describe_topic_partitions, fetch, find_coordinator,
     incremental_alter_configs, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
+    sasl,
 };
 
 /// One API: what is advertised and what runs.
@@ -42,6 +43,7 @@ pub static APIS: &[Api] = &[
         Box::pin(metadata::serve(shard, request))
     }),
     api(10, 0, 6, |_, request| Box::pin(find_coordinator::serve(request))),
+    api(17, 0, 1, |_, request| Box::pin(sasl::handshake(request))),
     api(18, 0, 4, |shard, request| {
         Box::pin(api_versions::serve(shard, request))
     }),
@@ -63,6 +65,7 @@ pub static APIS: &[Api] = &[
     api(33, 0, 2, |shard, request| {
         Box::pin(alter_configs::serve(shard, request))
     }),
+    api(36, 0, 2, |_, request| Box::pin(sasl::authenticate(request))),
     api(37, 0, 3, |shard, request| {
         Box::pin(create_partitions::serve(shard, request))
     }),
@@ -96,7 +99,7 @@ mod tests {
     #[test]
     fn a_key_finds_its_api_and_an_unknown_one_none() {
         assert_eq!(find(18).map(|api| api.key), Some(18));
-        assert!(find(17).is_none());
+        assert!(find(16).is_none());
         assert!(find(-1).is_none());
     }
 }

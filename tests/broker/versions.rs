@@ -27,6 +27,8 @@ use ringlog::wire::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use ringlog::wire::messages::sasl_authenticate_request::SaslAuthenticateRequest;
+use ringlog::wire::messages::sasl_handshake_request::SaslHandshakeRequest;
 use ringlog::wire::{ApiKey, ErrorCode, Records, Str};
 
 use crate::harness::Broker;
@@ -68,6 +70,7 @@ fn every_api_answers_in_every_version_it_advertises() {
                 2 => assert_eq!(client.end_offset(version), produced, "{name}"),
                 3 => client.metadata(version),
                 10 => client.find_coordinator(version),
+                17 => client.sasl_handshake(version),
                 18 => client.api_versions(version),
                 19 => client.create(version, &format!("created-by-{version}")),
                 20 => {
@@ -79,6 +82,7 @@ fn every_api_answers_in_every_version_it_advertises() {
                 23 => client.offset_for_leader_epoch(version, produced),
                 32 => client.describe_configs(version),
                 33 => client.alter_configs(version),
+                36 => client.sasl_authenticate(version),
                 37 => client.create_partitions(version),
                 44 => client.incremental_alter_configs(version),
                 60 => client.describe_cluster(version),
@@ -120,6 +124,17 @@ impl Client {
         client.topic_id = metadata.topics.iter().next().expect("the topic").topic_id;
         // What Fetch and ListOffsets find, and Produce adds to.
         client
+    }
+
+    /// No listener authenticates.
+    fn sasl_handshake(&mut self, version: i16) {
+        let answer = self.connection.call(version, &SaslHandshakeRequest::default());
+        assert_eq!(answer.error_code, ErrorCode::ILLEGAL_SASL_STATE.0);
+    }
+
+    fn sasl_authenticate(&mut self, version: i16) {
+        let answer = self.connection.call(version, &SaslAuthenticateRequest::default());
+        assert_eq!(answer.error_code, ErrorCode::ILLEGAL_SASL_STATE.0);
     }
 
     fn advertised(&mut self) -> ApiVersionsResponse<'static> {
