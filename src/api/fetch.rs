@@ -28,10 +28,6 @@ use super::{Reply, Request, asked};
 /// it. A client that wants more asks again.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
-/// Partitions that one request may name: as many as a core's sessions have memory for. On the wire each takes 16 bytes and
-/// in memory 20 times as many.
-const PARTITIONS_MAX: usize = 200_000;
-
 /// What a request says beside its partitions.
 struct Limits {
     bytes_min: usize,
@@ -52,10 +48,7 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
             Ok(body) => body,
             Err(error) => return request.malformed(error),
         };
-        match session_request(request.version, &body) {
-            Ok(session) => (session, limits(&shard, &body)),
-            Err(reason) => return Reply::Close(reason),
-        }
+        (session_request(request.version, &body), limits(&shard, &body))
     };
     // It may wait for long, and its frame may be large.
     request.frame = BytesMut::new();
@@ -132,20 +125,12 @@ fn is_follower(body: &FetchRequest<'_>) -> bool {
     body.replica_id >= 0 || body.replica_state.replica_id >= 0
 }
 
-fn session_request(version: i16, body: &FetchRequest<'_>) -> Result<SessionRequest, String> {
+fn session_request(version: i16, body: &FetchRequest<'_>) -> SessionRequest {
     let by_id = version >= asked::FIRST_VERSION_BY_ID;
     let name = |name: &str, id| match by_id {
         true => FetchTopicName::Id(id),
         false => FetchTopicName::Name(Rc::from(name)),
     };
-    let named = body.topics.iter().map(|topic| topic.partitions.len());
-    let forgotten = body
-        .forgotten_topics_data
-        .iter()
-        .map(|topic| topic.partitions.len());
-    if named.chain(forgotten).sum::<usize>() > PARTITIONS_MAX {
-        return Err(format!("a Fetch of more than {PARTITIONS_MAX} partitions"));
-    }
     let mut partitions = Vec::new();
     for topic in body.topics.iter() {
         let topic_name = name(&topic.topic, topic.topic_id);
@@ -161,14 +146,14 @@ fn session_request(version: i16, body: &FetchRequest<'_>) -> Result<SessionReque
         let indexes = topic.partitions.iter();
         forgotten.extend(indexes.map(|index| (topic_name.clone(), PartitionIndex(index))));
     }
-    Ok(SessionRequest {
+    SessionRequest {
         id: FetchSessionId(body.session_id),
         epoch: body.session_epoch,
         by_id,
         is_follower: is_follower(body),
         partitions,
         forgotten,
-    })
+    }
 }
 
 fn range(asked: &FetchPartition) -> ReadRange {

@@ -88,12 +88,12 @@ fn refuse_whole(plan: &Plan, pieces: &[Piece]) -> Option<ErrorCode> {
             .filter_map(|piece| BatchView::first(&piece.records).ok());
         batches.into_iter().any(|batch| batch.is_transactional())
     };
-    if !plan.is_transactional && has_transactional() {
-        return Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
-    }
-    if plan.is_transactional {
-        // No transaction can have begun: InitProducerId refuses transactional ids.
-        return Some(ErrorCode::INVALID_TXN_STATE);
+    if has_transactional() {
+        return Some(match plan.is_transactional {
+            false => ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+            // No transaction can have begun: InitProducerId refuses transactional ids.
+            true => ErrorCode::INVALID_TXN_STATE,
+        });
     }
     if !matches!(plan.acks, -1..=1) {
         return Some(ErrorCode::INVALID_REQUIRED_ACKS);

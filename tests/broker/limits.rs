@@ -43,11 +43,11 @@ fn a_connection_that_is_silent_for_too_long_is_closed_and_one_that_is_not_stays(
 
 #[test]
 fn a_client_that_waits_for_its_answer_is_not_idle() {
-    let broker = Broker::start_with(&["connections.max.idle.ms=200"]);
-    let mut consumer = Connection::open(&broker);
+    let broker = Broker::start_with(&["connections.max.idle.ms=1500"]);
     create(&mut Connection::open(&broker));
+    let mut consumer = Connection::open(&broker);
     let sent = consumer.send(FETCH, &fetch(&[3], LONG_MS, 1));
-    assert!(consumer.is_silent_for(Duration::from_millis(1_000)));
+    assert!(consumer.is_silent_for(Duration::from_millis(4_000)));
     produce_to(&mut Connection::open(&broker), TOPIC, 3);
     consumer.answer::<FetchRequest>(FETCH, sent);
     consumer.expect_closed();
