@@ -22,6 +22,8 @@ pub mod log;
 
 pub mod metadata;
 
+pub mod quorum;
+
 pub mod partition;
 pub mod shard;
 

@@ -502,6 +502,32 @@ impl Config {
     pub fn metadata_segment_bytes(&self) -> u64 {
         self.number("metadata.log.segment.bytes") as u64
     }
+
+    /// `metadata.log.segment.ms`.
+    pub fn metadata_segment_ms(&self) -> i64 {
+        self.number("metadata.log.segment.ms")
+    }
+
+    /// `metadata.log.max.record.bytes.between.snapshots`; at least 1.
+    pub fn metadata_bytes_between_snapshots(&self) -> u64 {
+        self.number("metadata.log.max.record.bytes.between.snapshots") as u64
+    }
+
+    /// `metadata.log.max.snapshot.interval.ms`; `None` when it is 0: never by time.
+    pub fn metadata_snapshot_interval(&self) -> Option<Duration> {
+        let ms = self.number("metadata.log.max.snapshot.interval.ms") as u64;
+        (ms > 0).then(|| Duration::from_millis(ms))
+    }
+
+    /// `metadata.max.retention.bytes`; negative: no limit.
+    pub fn metadata_retention_bytes(&self) -> i64 {
+        self.number("metadata.max.retention.bytes")
+    }
+
+    /// `metadata.max.retention.ms`; negative: no limit.
+    pub fn metadata_retention_ms(&self) -> i64 {
+        self.number("metadata.max.retention.ms")
+    }
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub use dir::Opened;
 pub use epochs::EpochEnd;
 pub use flush::FlushPlan;
 pub use lookup::{LookupPlan, TimestampedOffset};
-pub use open::{LogError, Recovery, Resume};
+pub use open::{LogError, Recovery, Resume, at, read_text_now};
 pub use read::{ReadError, ReadLimits, ReadPlan};
 
 /// The settings of a log; each is the topic config of the same name, and may change while the log is open.

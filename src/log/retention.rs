@@ -50,6 +50,16 @@ impl Log {
         Ok(count)
     }
 
+    /// Deletes the segments that end at or before `offset`; returns how many. Never the active one.
+    pub fn delete_segments_before_now(&mut self, offset: Offset) -> io::Result<usize> {
+        let bases = self.segments[1..].iter();
+        let count = bases.take_while(|next| next.base() <= offset).count();
+        for _ in 0..count {
+            self.remove_first_segment_now()?;
+        }
+        Ok(count)
+    }
+
     /// The start moves first: a segment that can't be removed is not read again, and goes at the next try.
     fn remove_first_segment_now(&mut self) -> io::Result<()> {
         self.start_offset = self.start_offset.max(self.segments[1].base());

@@ -1,12 +1,13 @@
 //! Metadata records as a batch of the metadata log (Kafka's `MetadataRecordSerde` in a `BatchBuilder`).
 
+use super::membership::{CONTROL_VERSION, Membership, control_value};
 use crate::base::{LeaderEpoch, NodeId, Offset, Timestamp};
+use crate::wire::EncodeError;
 use crate::wire::batch::{BatchBuilder, ControlType};
 use crate::wire::compression::Codec;
-use crate::wire::messages::LeaderChangeMessage;
 use crate::wire::messages::leader_change_message::Voter;
+use crate::wire::messages::{LeaderChangeMessage, SnapshotFooterRecord, SnapshotHeaderRecord};
 use crate::wire::records::{MetadataRecord, encode_record};
-use crate::wire::{Encode, EncodeError, Encoder};
 use bytes::Bytes;
 use std::fmt;
 
@@ -48,31 +49,41 @@ pub fn record_batch(
     epoch: LeaderEpoch,
     now: Timestamp,
 ) -> Result<Bytes, RecordBatchError> {
-    assert!(
-        !records.is_empty(),
-        "a batch of no records has no place in the log"
-    );
+    value_batch(records.iter().map(record_value), base_offset, epoch, now)
+}
+
+/// The same of framed records.
+pub fn value_batch(
+    values: impl IntoIterator<Item = Result<Bytes, RecordBatchError>>,
+    base_offset: Offset,
+    epoch: LeaderEpoch,
+    now: Timestamp,
+) -> Result<Bytes, RecordBatchError> {
     let mut batch = BatchBuilder::new(Codec::None).at(base_offset, epoch);
-    for record in records {
-        let value = encode_record(record, version_of(record)).map_err(RecordBatchError::Encode)?;
-        batch.add(now, None, Some(&value), &[]);
+    for value in values {
+        batch.add(now, None, Some(&value?), &[]);
         if batch.size_bytes() > METADATA_BATCH_BYTES_MAX {
             return Err(RecordBatchError::TooLarge {
                 bytes: batch.size_bytes(),
             });
         }
     }
+    assert!(
+        batch.records_count() > 0,
+        "a batch of no records has no place in the log"
+    );
     Ok(batch.build())
 }
 
-/// The control batch that a quorum's new leader begins its epoch with: here the only voter, elected by itself.
+/// The control batch that a quorum's new leader, elected by itself, begins its epoch with. In a log's first one `membership` names the
+/// voters, as Kafka writes it.
 pub fn leader_change_batch(
     leader: NodeId,
+    membership: &Membership,
     base_offset: Offset,
     epoch: LeaderEpoch,
     now: Timestamp,
 ) -> Result<Bytes, RecordBatchError> {
-    const VERSION: i16 = 0;
     let voters = || {
         std::iter::once(Voter {
             voter_id: leader.0,
@@ -80,19 +91,62 @@ pub fn leader_change_batch(
         })
         .collect()
     };
-    let message = LeaderChangeMessage {
-        version: VERSION,
+    let change = LeaderChangeMessage {
+        version: CONTROL_VERSION,
         leader_id: leader.0,
         voters: voters(),
         granting_voters: voters(),
     };
-    let mut value = Encoder::new();
-    message
-        .encode(&mut value, VERSION)
-        .map_err(RecordBatchError::Encode)?;
+    let mut records = vec![(ControlType::LeaderChange, control_value(&change)?)];
+    records.extend(membership.records()?);
+    Ok(control_batch(&records, base_offset, epoch, now))
+}
+
+/// The batch that a snapshot begins with (KIP-630): it holds the log up to a batch of time `last_contained`.
+pub fn snapshot_header_batch(
+    last_contained: Timestamp,
+    membership: &Membership,
+    epoch: LeaderEpoch,
+    now: Timestamp,
+) -> Result<Bytes, RecordBatchError> {
+    let header = SnapshotHeaderRecord {
+        version: CONTROL_VERSION,
+        last_contained_log_timestamp: last_contained.0,
+    };
+    let mut records = vec![(ControlType::SnapshotHeader, control_value(&header)?)];
+    records.extend(membership.records()?);
+    Ok(control_batch(&records, Offset(0), epoch, now))
+}
+
+/// The batch that a snapshot ends with.
+pub fn snapshot_footer_batch(
+    base_offset: Offset,
+    epoch: LeaderEpoch,
+    now: Timestamp,
+) -> Result<Bytes, RecordBatchError> {
+    let footer = SnapshotFooterRecord {
+        version: CONTROL_VERSION,
+    };
+    let records = [(ControlType::SnapshotFooter, control_value(&footer)?)];
+    Ok(control_batch(&records, base_offset, epoch, now))
+}
+
+fn control_batch(
+    records: &[(ControlType, Bytes)],
+    base_offset: Offset,
+    epoch: LeaderEpoch,
+    now: Timestamp,
+) -> Bytes {
     let mut batch = BatchBuilder::new(Codec::None).control().at(base_offset, epoch);
-    batch.add_control(now, ControlType::LeaderChange, &value.into_bytes());
-    Ok(batch.build())
+    for (control, value) in records {
+        batch.add_control(now, *control, value);
+    }
+    batch.build()
+}
+
+/// `record` as the value of a record of the log, in the version that Kafka writes.
+pub fn record_value(record: &MetadataRecord<'_>) -> Result<Bytes, RecordBatchError> {
+    encode_record(record, version_of(record)).map_err(RecordBatchError::Encode)
 }
 
 /// The version that Kafka writes at metadata.version 30 (`MetadataVersion.*RecordVersion`).

@@ -14,6 +14,9 @@ pub struct SupportedFeature {
 /// Which metadata records there are and what they mean. 30 is Kafka's 4.3-IV0.
 pub const METADATA_VERSION: &str = "metadata.version";
 
+/// How the metadata log names its voters (KIP-853).
+pub const KRAFT_VERSION: &str = "kraft.version";
+
 /// The level of [`METADATA_VERSION`] that a new directory starts with.
 pub const METADATA_VERSION_LATEST: i16 = 30;
 
@@ -21,7 +24,7 @@ pub const METADATA_VERSION_LATEST: i16 = 30;
 /// what they promise works: a feature that isn't named stands at 0.
 pub const SUPPORTED_FEATURES: &[SupportedFeature] = &[
     SupportedFeature {
-        name: "kraft.version",
+        name: KRAFT_VERSION,
         min: 0,
         max: 1,
     },

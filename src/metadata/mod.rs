@@ -1,18 +1,18 @@
-//! The cluster's metadata: the image that each core has, the controller's decisions, and the log that orders them.
+//! The cluster's metadata: the image that each core has, and the controller's decisions.
 //!
-//! Everything known of the cluster is a sequence of Kafka's metadata records in `__cluster_metadata-0`. `image` applies
-//! them, `controller` decides which to add, and the log is the only way to add them: propose, flush, apply. What
-//! comes back from a proposal is the batch that every other core applies to its own image.
+//! Everything known of the cluster is a sequence of Kafka's metadata records. `image` applies them, and gives them back for
+//! a snapshot; `controller` decides which to add; `batch` puts them into batches of the log, which `crate::quorum` orders.
+//! `membership` is what the log says of who orders it.
 //!
-//! Core 0 runs the controller and owns the log; images and decisions are pure and run anywhere.
+//! All of it is pure and runs on any core.
 
-mod batch;
+pub mod batch;
 pub mod controller;
 pub mod features;
 pub mod image;
-mod log;
+mod membership;
 pub mod names;
 
 pub use batch::{METADATA_BATCH_BYTES_MAX, RecordBatchError};
 pub use image::{ApplyError, Broker, Change, Configs, Endpoint, Image, Partition, Topic};
-pub use log::{MetadataLog, MetadataLogError};
+pub use membership::{KRAFT_VERSION_WITH_VOTERS, Membership, Voter, VoterEndpoint};

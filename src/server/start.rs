@@ -161,6 +161,7 @@ async fn lead(shard: Rc<Shard>, listeners: Vec<(String, Bound)>, started: Instan
     if outcome.is_ok() {
         shard.let_all_listen().await;
         shard.start_retention();
+        shard.start_snapshots();
         print_ready(shard.node(), started);
         wait_for_stop(&shard).await;
     }

@@ -1,6 +1,6 @@
 //! The controller, on core 0: one change of the metadata at a time.
 //!
-//! A change is decided against the image (`metadata::controller`, pure), committed (`MetadataLog::propose`), applied on this core, then on
+//! A change is decided against the image (`metadata::controller`, pure), committed (`Quorum::propose`), applied on this core, then on
 //! every other; only then is it answered. Who comes meanwhile waits for its turn.
 
 use std::cell::{Cell, RefCell};
@@ -13,11 +13,12 @@ use bytes::Bytes;
 use crate::base::{CoreId, TopicId};
 use crate::io::local::{Sender, oneshot};
 use crate::io::{Planted, is_planted, random_uuid, spawn, wall_now};
+use crate::metadata::Image;
 use crate::metadata::controller::{
     self, CreateError, CreatedTopic, DeleteError, DeleteTarget, DeletedTopic, ProducerIdBlock, Records,
 };
-use crate::metadata::{Image, MetadataLog};
 use crate::partition::Refusal;
+use crate::quorum::Quorum;
 use crate::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use crate::wire::{DecodeError, ErrorCode, Str};
 
@@ -44,7 +45,7 @@ pub type Deleted = Result<Vec<(DeleteTarget, Result<DeletedTopic, DeleteError>)>
 
 /// Core 0's hold on the metadata log.
 pub(super) struct Controller {
-    log: RefCell<Option<MetadataLog>>,
+    quorum: RefCell<Option<Quorum>>,
     busy: Cell<bool>,
     waiting: RefCell<VecDeque<Sender<()>>>,
 }
@@ -75,23 +76,28 @@ impl NewTopics {
 }
 
 impl Controller {
-    fn new(log: MetadataLog) -> Rc<Controller> {
+    fn new(quorum: Quorum) -> Rc<Controller> {
         Rc::new(Controller {
-            log: RefCell::new(Some(log)),
+            quorum: RefCell::new(Some(quorum)),
             busy: Cell::new(false),
             waiting: RefCell::default(),
         })
     }
 
-    /// Commits `records` as one batch. Only the holder of the turn calls this, so the log is never missed while it is away.
-    async fn propose(&self, records: Records) -> io::Result<Bytes> {
-        let log = self.log.borrow_mut().take();
-        let Some(mut log) = log else {
+    /// Commits `records` as one change. Only the holder of the turn calls this, so the quorum is never missed while it is away.
+    async fn propose(&self, records: Records) -> io::Result<Vec<Bytes>> {
+        let quorum = self.quorum.borrow_mut().take();
+        let Some(mut quorum) = quorum else {
             return Err(io::Error::other("the metadata log is closed"));
         };
-        let outcome = log.propose(&records, wall_now()).await;
-        *self.log.borrow_mut() = Some(log);
+        let outcome = quorum.propose(&records, wall_now()).await;
+        *self.quorum.borrow_mut() = Some(quorum);
         outcome.map_err(io::Error::other)
+    }
+
+    /// What `of` finds out or does, unless the metadata log is closed. Only for the holder of the turn.
+    pub(super) fn with_quorum<T>(&self, of: impl FnOnce(&mut Quorum) -> T) -> Option<T> {
+        self.quorum.borrow_mut().as_mut().map(of)
     }
 
     pub(super) async fn turn(self: &Rc<Self>) -> Turn {
@@ -124,9 +130,11 @@ impl Shard {
     /// A text that says what could not be opened.
     pub async fn open(self: &Rc<Self>) -> Result<(), String> {
         let failed = |error: &dyn std::fmt::Display| format!("cannot open the metadata log: {error}");
-        let (log, image) = MetadataLog::open_now(&self.node.config, self.node.opened, wall_now())
+        let identity = self.node.identity();
+        let (quorum, image) = Quorum::open(&self.node.config, identity, self.node.opened, wall_now())
+            .await
             .map_err(|error| failed(&error))?;
-        let controller = Controller::new(log);
+        let controller = Controller::new(quorum);
         self.controller.replace(Some(controller.clone()));
         *self.image.borrow_mut() = image;
         self.commit_start(&controller)
@@ -186,8 +194,9 @@ impl Shard {
 
     async fn commit_to_image(&self, controller: &Controller, records: Records) -> io::Result<()> {
         if !records.is_empty() {
-            let batch = controller.propose(records).await?;
-            self.apply_to_image(&batch);
+            for batch in controller.propose(records).await? {
+                self.apply_to_image(&batch);
+            }
         }
         Ok(())
     }
@@ -262,13 +271,15 @@ impl Shard {
         if records.is_empty() {
             return Ok(());
         }
-        let batch = controller.propose(records).await.map_err(storage_refusal)?;
-        self.apply(&batch);
-        let told = self.link.peers().map(|peer| {
-            let (shard, batch) = (self.clone(), batch.clone());
-            async move { shard.link.ask(peer, Request::Apply(batch)).await }
-        });
-        join_all(told.collect()).await;
+        for batch in controller.propose(records).await.map_err(storage_refusal)? {
+            self.apply(&batch);
+            let told = self.link.peers().map(|peer| {
+                let (shard, batch) = (self.clone(), batch.clone());
+                async move { shard.link.ask(peer, Request::Apply(batch)).await }
+            });
+            join_all(told.collect()).await;
+        }
+        self.snapshot_if_due(controller);
         Ok(())
     }
 
@@ -298,9 +309,9 @@ impl Shard {
             }
         }
         let controller = self.controller.borrow_mut().take();
-        let log = controller.and_then(|controller| controller.log.borrow_mut().take());
-        if let Some(log) = log {
-            outcome = outcome.and(log.close().await);
+        let quorum = controller.and_then(|controller| controller.quorum.borrow_mut().take());
+        if let Some(quorum) = quorum {
+            outcome = outcome.and(quorum.close().await);
         }
         self.order_stop();
         outcome.map_err(|error| format!("the stop was not clean: {error}"))

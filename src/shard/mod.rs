@@ -23,6 +23,7 @@ mod reading;
 mod receive;
 mod retention;
 mod routing;
+mod snapshots;
 mod time_slice;
 mod topics;
 

@@ -5,6 +5,7 @@ use crate::config::{Config, ListenerConfig};
 use crate::log::Opened;
 use crate::metadata::Endpoint;
 use crate::metadata::controller::Registration;
+use crate::quorum::Identity;
 
 use super::places::ConnectionLimits;
 
@@ -33,6 +34,14 @@ impl Node {
     /// Its id.
     pub fn id(&self) -> NodeId {
         self.config.node_id()
+    }
+
+    /// Which voter of the quorum it is.
+    pub(super) fn identity(&self) -> Identity {
+        Identity {
+            node: self.id(),
+            directory: self.directory_id,
+        }
     }
 
     /// How it registers as a broker; `incarnation` is this run's random id.

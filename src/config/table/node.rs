@@ -5,7 +5,6 @@ use crate::config::setting::row::*;
 use crate::config::setting::{ANY, Kind, Setting, at_least, between};
 
 const ONE_NODE: &str = "this release runs as a single node";
-const SNAPSHOTS: &str = "the metadata log is not snapshotted yet";
 const NO_JAVA: &str = "there are no Java plug-ins";
 const NO_QUOTAS: &str = "there are no quotas yet";
 const NO_JMX: &str = "there is no JMX";
@@ -366,23 +365,20 @@ pub const METADATA: &[Setting] = &[
         "metadata.log.segment.ms",
         ANY,
         "604800000",
-        "Age at which a metadata segment is closed.",
-    )
-    .inert("metadata segments roll by size"),
+        "A segment of the metadata log covers so much time.",
+    ),
     long(
         "metadata.log.max.record.bytes.between.snapshots",
         at_least(1),
         "20971520",
-        "Bytes between snapshots.",
-    )
-    .inert(SNAPSHOTS),
+        "A snapshot of the metadata is written when so many bytes came since the last.",
+    ),
     long(
         "metadata.log.max.snapshot.interval.ms",
         at_least(0),
         "3600000",
-        "Time between snapshots.",
-    )
-    .inert(SNAPSHOTS),
+        "The metadata, if it changed, is snapshotted so often; 0: only by size.",
+    ),
     int(
         "metadata.max.idle.interval.ms",
         at_least(0),
@@ -394,16 +390,14 @@ pub const METADATA: &[Setting] = &[
         "metadata.max.retention.bytes",
         ANY,
         "104857600",
-        "Size at which old metadata goes.",
-    )
-    .inert(SNAPSHOTS),
+        "Above so much, snapshots and log together, the oldest snapshots go, and the log before what is left; negative: no limit.",
+    ),
     long(
         "metadata.max.retention.ms",
         ANY,
         "604800000",
-        "Age at which old metadata goes.",
-    )
-    .inert(SNAPSHOTS),
+        "Snapshots older than this go, and the log before what is left; negative: never. The newest stays.",
+    ),
 ];
 
 pub const REST: &[Setting] = &[

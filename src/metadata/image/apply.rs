@@ -2,9 +2,9 @@
 
 use super::parts::{Broker, Endpoint, Partition, RecoveryState, Topic};
 use super::{Configs, Image, State};
-use crate::base::{LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerId, TopicId};
+use crate::base::{LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerId, Timestamp, TopicId};
 use crate::metadata::names::collision_key;
-use crate::wire::batch::{BatchError, BatchView};
+use crate::wire::batch::{BatchError, BatchView, ControlType};
 use crate::wire::messages::{
     BrokerRegistrationChangeRecord, ConfigRecord, PartitionChangeRecord, PartitionRecord,
     RegisterBrokerRecord,
@@ -114,27 +114,52 @@ impl Image {
                 image: self.next_offset,
             });
         }
-        let mut changes = Vec::new();
-        // Control records are the quorum's own: leader changes, voters, snapshot ends.
-        if !batch.is_control() {
-            let payload = batch
-                .payload(BATCH_PAYLOAD_BYTES_MAX)
-                .map_err(ApplyError::Batch)?;
-            for record in batch.records(&payload) {
-                let record = record.map_err(ApplyError::Batch)?;
-                let offset = Offset(batch.base_offset().0 + i64::from(record.offset_delta));
-                let value = record.value.unwrap_or_default();
-                let (record, _) =
-                    decode_record(value).map_err(|error| ApplyError::Record { offset, error })?;
-                self.apply_record(&record, &mut changes)
-                    .map_err(|what| ApplyError::Contradiction { offset, what })?;
-            }
-        }
+        let changes = self.apply_snapshot_batch(batch)?;
         self.next_offset = batch.next_offset();
+        self.epoch = batch.leader_epoch();
+        self.last_timestamp = batch.max_timestamp();
         Ok(changes)
     }
 
-    fn apply_record(&mut self, record: &MetadataRecord<'_>, changes: &mut Vec<Change>) -> Result<(), String> {
+    /// Applies one batch of a snapshot: its offsets are its own and not the log's. After the last one
+    /// [`Image::is_as_of`] says where in the log the image stands.
+    pub fn apply_snapshot_batch(&mut self, batch: &BatchView<'_>) -> Result<Vec<Change>, ApplyError> {
+        let mut changes = Vec::new();
+        let payload = batch
+            .payload(BATCH_PAYLOAD_BYTES_MAX)
+            .map_err(ApplyError::Batch)?;
+        for record in batch.records(&payload) {
+            let record = record.map_err(ApplyError::Batch)?;
+            let offset = Offset(batch.base_offset().0 + i64::from(record.offset_delta));
+            let value = record.value.unwrap_or_default();
+            let at = |error| ApplyError::Record { offset, error };
+            if batch.is_control() {
+                // The others are the quorum's own: leader changes, a snapshot's ends.
+                if let Some(control) = record.key.and_then(ControlType::from_key) {
+                    self.membership.apply(control, value).map_err(at)?;
+                }
+                continue;
+            }
+            let (record, _) = decode_record(value).map_err(at)?;
+            self.apply_record(&record, value, &mut changes)
+                .map_err(|what| ApplyError::Contradiction { offset, what })?;
+        }
+        Ok(changes)
+    }
+
+    /// Says that what was applied of a snapshot is the log up to `next_offset`, whose last batch is of `epoch` and `timestamp`.
+    pub fn is_as_of(&mut self, next_offset: Offset, epoch: LeaderEpoch, timestamp: Timestamp) {
+        self.next_offset = next_offset;
+        self.epoch = epoch;
+        self.last_timestamp = timestamp;
+    }
+
+    fn apply_record(
+        &mut self,
+        record: &MetadataRecord<'_>,
+        value: &[u8],
+        changes: &mut Vec<Change>,
+    ) -> Result<(), String> {
         use MetadataRecord as R;
         match record {
             R::BeginTransactionRecord(_) => {
@@ -155,14 +180,19 @@ impl Image {
                     .ok_or("a transaction is aborted that didn't begin")?;
                 changes.push(Change::All);
             }
-            _ => self.state.apply(record, changes)?,
+            _ => self.state.apply(record, value, changes)?,
         }
         Ok(())
     }
 }
 
 impl State {
-    fn apply(&mut self, record: &MetadataRecord<'_>, changes: &mut Vec<Change>) -> Result<(), String> {
+    fn apply(
+        &mut self,
+        record: &MetadataRecord<'_>,
+        value: &[u8],
+        changes: &mut Vec<Change>,
+    ) -> Result<(), String> {
         use MetadataRecord as R;
         match record {
             R::TopicRecord(record) => self.add_topic(record.topic_id, &record.name)?,
@@ -194,8 +224,8 @@ impl State {
                 changes.push(Change::Features);
             }
             R::ProducerIdsRecord(record) => self.next_producer_id = ProducerId(record.next_producer_id),
-            // Of a Kafka directory: kept in the log, not acted on here.
-            _ => {}
+            R::ClearElrRecord(record) => self.clear_eligible(&record.topic_name, changes),
+            _ => self.kept.apply(record, value),
         }
         Ok(())
     }
@@ -262,6 +292,22 @@ impl State {
             partition,
             created: false,
         })
+    }
+
+    /// Forgets who was eligible to lead, of one topic or, without a name, of all (KIP-966).
+    fn clear_eligible(&mut self, name: &str, changes: &mut Vec<Change>) {
+        let named = |topic: &&mut Topic| name.is_empty() || topic.name == name;
+        for topic in self.topics.values_mut().filter(named) {
+            for (index, partition) in &mut topic.partitions {
+                partition.eligible_leader_replicas.clear();
+                partition.last_known_elr.clear();
+                changes.push(Change::Partition {
+                    topic: topic.id,
+                    partition: *index,
+                    created: false,
+                });
+            }
+        }
     }
 
     fn set_config(&mut self, record: &ConfigRecord<'_>) -> Option<Change> {

@@ -4,11 +4,17 @@
 //! batches in the same order; core 0's is the one that decisions are made on. Nothing here does I/O.
 
 mod apply;
+mod kept;
 mod parts;
+mod records;
+#[cfg(test)]
+mod tests;
 
-use super::features::supported_max;
+use super::features::{KRAFT_VERSION, supported_max};
+use super::membership::Membership;
 use super::names::collision_key;
-use crate::base::{NodeId, Offset, PartitionIndex, ProducerId, TopicId};
+use crate::base::{LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerId, Timestamp, TopicId};
+use kept::Kept;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use apply::{ApplyError, Change};
@@ -22,6 +28,11 @@ pub struct Image {
     next_offset: Offset,
     /// What the state was when the open metadata transaction (KIP-868) began; it comes back if that is aborted.
     before_transaction: Option<Box<State>>,
+    /// Who votes; of the log itself, so no transaction takes it back.
+    membership: Membership,
+    /// The quorum's epoch in which the last applied batch was written, and when.
+    epoch: LeaderEpoch,
+    last_timestamp: Timestamp,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +51,8 @@ struct State {
     /// Levels above 0.
     features: BTreeMap<String, i16>,
     next_producer_id: ProducerId,
+    /// What this software doesn't act on and must not lose.
+    kept: Kept,
 }
 
 /// The settings of one resource: values by name.
@@ -58,6 +71,21 @@ impl Image {
     /// The first offset of the metadata log that isn't applied yet.
     pub fn next_offset(&self) -> Offset {
         self.next_offset
+    }
+
+    /// The quorum's epoch in which the last applied batch was written; 0 before the first.
+    pub fn epoch(&self) -> LeaderEpoch {
+        self.epoch
+    }
+
+    /// When the last applied batch was written.
+    pub fn last_timestamp(&self) -> Timestamp {
+        self.last_timestamp
+    }
+
+    /// Who votes in the quorum.
+    pub fn membership(&self) -> &Membership {
+        &self.membership
     }
 
     /// Whether a metadata transaction has begun and not ended.
@@ -134,14 +162,19 @@ impl Image {
         self.state.features.get(name).copied().unwrap_or(0)
     }
 
-    /// The features to tell clients: the lower of the log's level and ours, where that isn't 0.
+    /// The features to tell clients: the lower of the log's level and ours, where that isn't 0. `kraft.version` stands in
+    /// control records and is told beside the others, as Kafka does.
     pub fn finalized_features(&self) -> impl Iterator<Item = (&str, i16)> {
-        let told = |(name, &level): (&'_ String, &i16)| level.min(supported_max(name));
-        self.state
+        let kraft = (KRAFT_VERSION, self.membership.kraft_version);
+        let of_records = self
+            .state
             .features
             .iter()
-            .map(move |f| (f.0.as_str(), told(f)))
-            .filter(|f| f.1 > 0)
+            .map(|(name, &level)| (name.as_str(), level));
+        std::iter::once(kraft)
+            .chain(of_records)
+            .map(|(name, level)| (name, level.min(supported_max(name))))
+            .filter(|&(_, level)| level > 0)
     }
 
     /// The first producer id that no block has been given out of.
