@@ -1,4 +1,4 @@
-//! ApiVersions (key 18), versions 0–4: the APIs of [`super::table`] and the cluster's features (KIP-35, KIP-511, KIP-584).
+//! ApiVersions (key 18), versions 0–4: the APIs of [`super::table`] that the listener serves, and the cluster's features (KIP-35, KIP-511, KIP-584).
 //!
 //! A version that is not served gets the version 0 body with UNSUPPORTED_VERSION, so that any client can read what is.
 //! The answer's header is always version 0.
@@ -59,6 +59,7 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
     request.reply(&ApiVersionsResponse {
         api_keys: APIS
             .iter()
+            .filter(|api| api.is_served_by(request.origin.role))
             .map(|api| ApiVersion {
                 api_key: api.key,
                 min_version: *api.versions.start(),
@@ -78,7 +79,7 @@ pub fn refuse_version(request: Request) -> Pending {
         let Request { key, version, .. } = request;
         return super::closed(format!("API {key} is not served in version {version}"));
     }
-    let own = table::find(KEY).map(|api| ApiVersion {
+    let own = table::find(KEY, request.origin.role).map(|api| ApiVersion {
         api_key: KEY,
         min_version: *api.versions.start(),
         max_version: *api.versions.end(),

@@ -1,7 +1,7 @@
-//! DescribeCluster (key 60), versions 0–2: the brokers as seen through the client's listener (KIP-700).
+//! DescribeCluster (key 60), versions 0–2: the brokers as seen through the client's listener, or, through a controller's, the
+//! controllers (KIP-700, KIP-919).
 //!
-//! Controllers are not reachable for clients (`endpoint_type` 2, KIP-919): as a broker of Kafka does, that is
-//! answered with MISMATCHED_ENDPOINT_TYPE.
+//! Who asks for the endpoints of the other kind gets MISMATCHED_ENDPOINT_TYPE. This node is the only controller.
 
 use std::rc::Rc;
 
@@ -11,10 +11,11 @@ use crate::wire::messages::describe_cluster_response::{DescribeClusterBroker, De
 use crate::wire::{ErrorCode, Str};
 
 use super::endpoints::{self, CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED};
-use super::{Reply, Request};
+use super::{Reply, Request, Role};
 
-/// `endpoint_type` of brokers, the only one served here.
+/// `endpoint_type` of brokers and of controllers.
 const BROKERS: i8 = 1;
+const CONTROLLERS: i8 = 2;
 
 /// Answers a DescribeCluster request.
 pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
@@ -25,10 +26,10 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
         };
         (body.endpoint_type, body.include_cluster_authorized_operations)
     };
-    if endpoint_type != BROKERS {
+    if let Err((code, message)) = check_endpoint_type(endpoint_type, request.origin.role) {
         return request.reply(&DescribeClusterResponse {
-            error_code: ErrorCode::MISMATCHED_ENDPOINT_TYPE.0,
-            error_message: Some(Str::from("the request was sent to an endpoint of another type")),
+            error_code: code.0,
+            error_message: Some(Str::from(message)),
             ..Default::default()
         });
     }
@@ -52,4 +53,18 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
         },
         ..Default::default()
     })
+}
+
+fn check_endpoint_type(asked: i8, role: Role) -> Result<(), (ErrorCode, String)> {
+    match (asked, role) {
+        (BROKERS, Role::Broker) | (CONTROLLERS, Role::Controller) => Ok(()),
+        (BROKERS | CONTROLLERS, _) => Err((
+            ErrorCode::MISMATCHED_ENDPOINT_TYPE,
+            "the request was sent to an endpoint of another type".to_owned(),
+        )),
+        (other, _) => Err((
+            ErrorCode::UNSUPPORTED_ENDPOINT_TYPE,
+            format!("Unsupported endpoint type {other}"),
+        )),
+    }
 }

@@ -19,6 +19,7 @@ pub fn endpoints(shard: &Shard, origin: &Origin) -> Vec<Endpoint> {
         .node()
         .advertised
         .iter()
+        .chain(&shard.node().controllers)
         .find(|listener| *listener.name == *origin.listener);
     own.map(|listener| Endpoint {
         broker: this_broker(shard),

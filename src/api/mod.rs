@@ -12,6 +12,7 @@ mod create_topics;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_quorum;
 mod describe_topic_partitions;
 mod endpoints;
 mod fetch;
@@ -37,8 +38,19 @@ use crate::shard::{AskedFrame, Shard};
 use crate::wire::frame::{self, RequestStart};
 use crate::wire::{DecodeError, Decoder, Encode, Message};
 
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Clients and brokers.
+    Broker,
+    /// The controller's own (`controller.listener.names`).
+    Controller,
+}
+
 /// Where a request came from.
 pub struct Origin {
+    /// What that listener is for.
+    pub role: Role,
     /// The name of the listener that accepted the connection.
     pub listener: Rc<str>,
     /// The client's address.
@@ -142,7 +154,7 @@ pub fn start(shard: Rc<Shard>, origin: Rc<Origin>, frame: BytesMut) -> Started {
 
 fn dispatch(shard: Rc<Shard>, request: Request) -> Pending {
     let Request { key, version, .. } = request;
-    match table::find(key) {
+    match table::find(key, request.origin.role) {
         None => closed(format!("API key {key} is not served")),
         Some(api) if !api.versions.contains(&version) => api_versions::refuse_version(request),
         Some(api) => (api.serve)(shard, request),

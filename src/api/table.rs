@@ -4,10 +4,11 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use crate::shard::Shard;
+use crate::wire::ApiKey;
 
 use super::{
-    Pending, Request, alter_configs, api_versions, create_partitions, create_topics, delete_topics,
-    describe_cluster, describe_configs, describe_topic_partitions, fetch, find_coordinator,
+    Pending, Request, Role, alter_configs, api_versions, create_partitions, create_topics, delete_topics,
+    describe_cluster, describe_configs, describe_quorum, describe_topic_partitions, fetch, find_coordinator,
     incremental_alter_configs, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
     sasl,
 };
@@ -20,6 +21,18 @@ pub struct Api {
     pub versions: RangeInclusive<i16>,
     /// Answers a request of one of these versions.
     pub serve: fn(Rc<Shard>, Request) -> Pending,
+}
+
+impl Api {
+    /// Whether a listener of `role` serves it: as Kafka's schemas say, but that a controller's Fetch is other controllers reading
+    /// the metadata log, and there are none.
+    pub fn is_served_by(&self, role: Role) -> bool {
+        let key = ApiKey(self.key);
+        key.schema().is_some_and(|schema| match role {
+            Role::Broker => schema.on_broker,
+            Role::Controller => schema.on_controller && key != ApiKey::FETCH,
+        })
+    }
 }
 
 const fn api(key: i16, first: i16, last: i16, serve: fn(Rc<Shard>, Request) -> Pending) -> Api {
@@ -72,6 +85,9 @@ pub static APIS: &[Api] = &[
     api(44, 0, 1, |shard, request| {
         Box::pin(incremental_alter_configs::serve(shard, request))
     }),
+    api(55, 0, 2, |shard, request| {
+        Box::pin(describe_quorum::serve(shard, request))
+    }),
     api(60, 0, 2, |shard, request| {
         Box::pin(describe_cluster::serve(shard, request))
     }),
@@ -80,11 +96,10 @@ pub static APIS: &[Api] = &[
     }),
 ];
 
-/// The API of `key`, if it is served.
-pub fn find(key: i16) -> Option<&'static Api> {
-    APIS.binary_search_by_key(&key, |api| api.key)
-        .ok()
-        .map(|at| &APIS[at])
+/// The API of `key`, if a listener of `role` serves it.
+pub fn find(key: i16, role: Role) -> Option<&'static Api> {
+    let at = APIS.binary_search_by_key(&key, |api| api.key).ok()?;
+    Some(&APIS[at]).filter(|api| api.is_served_by(role))
 }
 
 #[cfg(test)]
@@ -98,8 +113,24 @@ mod tests {
 
     #[test]
     fn a_key_finds_its_api_and_an_unknown_one_none() {
-        assert_eq!(find(18).map(|api| api.key), Some(18));
-        assert!(find(16).is_none());
-        assert!(find(-1).is_none());
+        assert_eq!(find(18, Role::Broker).map(|api| api.key), Some(18));
+        assert!(find(16, Role::Broker).is_none());
+        assert!(find(-1, Role::Broker).is_none());
+    }
+
+    #[test]
+    fn a_controller_serves_what_is_its_own_and_no_records() {
+        for (key, on_controller) in [
+            (0, false),
+            (1, false),
+            (3, false),
+            (18, true),
+            (19, true),
+            (55, true),
+            (60, true),
+        ] {
+            assert!(find(key, Role::Broker).is_some(), "{key}");
+            assert_eq!(find(key, Role::Controller).is_some(), on_controller, "{key}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::cores::Cores;
 use super::listeners::{self, ListenerConfig, ListenerSettings, Listeners};
+use super::quorum::QuorumSettings;
 use super::setting::{Effect, Setting, UpdateMode, split_list};
 use super::table::{broker_setting, broker_settings, family};
 use super::{ConfigError, Warning, properties};
@@ -49,6 +50,8 @@ pub struct Config {
     listeners: Vec<ListenerConfig>,
     advertised: Vec<ListenerConfig>,
     inter_broker_listener: String,
+    controllers: Vec<ListenerConfig>,
+    advertised_controllers: Vec<ListenerConfig>,
     cores: Cores,
     profile: Profile,
 }
@@ -79,15 +82,11 @@ impl Config {
                 set.insert(name, value);
             }
         }
-        let config = Config::typed(set, file.is_none(), &mut warnings)?;
+        let config = Config::typed(set, file.is_none())?;
         Ok((config, warnings))
     }
 
-    fn typed(
-        set: BTreeMap<&'static str, String>,
-        without_file: bool,
-        warnings: &mut Vec<Warning>,
-    ) -> Result<Config, ConfigError> {
+    fn typed(set: BTreeMap<&'static str, String>, without_file: bool) -> Result<Config, ConfigError> {
         let mut config = Config {
             set_on_broker: BTreeMap::new(),
             set_on_all: BTreeMap::new(),
@@ -98,6 +97,8 @@ impl Config {
             listeners: Vec::new(),
             advertised: Vec::new(),
             inter_broker_listener: String::new(),
+            controllers: Vec::new(),
+            advertised_controllers: Vec::new(),
             cores: Cores::All,
             profile: Profile::Park,
         };
@@ -114,10 +115,12 @@ impl Config {
             },
         };
         let listeners = config.read_listeners()?;
-        warnings.extend(listeners.controller.into_iter().map(Warning::controller_listener));
+        config.controllers = listeners.controllers;
+        config.advertised_controllers = listeners.advertised_controllers;
         config.listeners = listeners.opened;
         config.advertised = listeners.advertised;
         config.inter_broker_listener = listeners.inter_broker;
+        config.check_quorum()?;
         Ok(config)
     }
 
@@ -177,6 +180,17 @@ impl Config {
                 "one directory (several are not there yet)",
             )),
         }
+    }
+
+    fn check_quorum(&self) -> Result<(), ConfigError> {
+        QuorumSettings {
+            node: self.node_id,
+            voters: self.text("controller.quorum.voters"),
+            bootstrap: self.text("controller.quorum.bootstrap.servers"),
+            controllers: &self.controllers,
+            advertised: &self.advertised_controllers,
+        }
+        .check()
     }
 
     fn read_listeners(&self) -> Result<Listeners, ConfigError> {
@@ -369,14 +383,17 @@ impl Config {
 
     /// What clients are told, by listener name; never empty. `host_name` stands in where a listener has no host.
     pub fn advertised_listeners(&self, host_name: &str) -> Vec<ListenerConfig> {
-        let named = |l: &ListenerConfig| match l.host.is_empty() {
-            true => ListenerConfig {
-                host: host_name.to_owned(),
-                ..l.clone()
-            },
-            false => l.clone(),
-        };
-        self.advertised.iter().map(named).collect()
+        with_hosts(&self.advertised, host_name)
+    }
+
+    /// Those of `listeners` that `controller.listener.names` names.
+    pub fn controller_listeners(&self) -> &[ListenerConfig] {
+        &self.controllers
+    }
+
+    /// What is told of them, as [`advertised_listeners`](Self::advertised_listeners) of the others.
+    pub fn advertised_controllers(&self, host_name: &str) -> Vec<ListenerConfig> {
+        with_hosts(&self.advertised_controllers, host_name)
     }
 
     /// The advertised listener that brokers use among themselves.
@@ -530,6 +547,17 @@ impl Config {
     }
 }
 
+fn with_hosts(listeners: &[ListenerConfig], host_name: &str) -> Vec<ListenerConfig> {
+    let named = |l: &ListenerConfig| match l.host.is_empty() {
+        true => ListenerConfig {
+            host: host_name.to_owned(),
+            ..l.clone()
+        },
+        false => l.clone(),
+    };
+    listeners.iter().map(named).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -655,31 +683,7 @@ mod tests {
     }
 
     /// The settings that Kafka 4.3's own `server.properties` sets.
-    const STOCK: &str = "\
-        process.roles=broker,controller\n\
-        node.id=1\n\
-        controller.quorum.bootstrap.servers=localhost:9093\n\
-        listeners=PLAINTEXT://:9092,CONTROLLER://:9093\n\
-        inter.broker.listener.name=PLAINTEXT\n\
-        advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093\n\
-        controller.listener.names=CONTROLLER\n\
-        listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL\n\
-        num.network.threads=3\n\
-        num.io.threads=8\n\
-        socket.send.buffer.bytes=102400\n\
-        socket.receive.buffer.bytes=102400\n\
-        socket.request.max.bytes=104857600\n\
-        log.dirs=/tmp/kraft-combined-logs\n\
-        num.partitions=1\n\
-        num.recovery.threads.per.data.dir=1\n\
-        offsets.topic.replication.factor=1\n\
-        share.coordinator.state.topic.replication.factor=1\n\
-        share.coordinator.state.topic.min.isr=1\n\
-        transaction.state.log.replication.factor=1\n\
-        transaction.state.log.min.isr=1\n\
-        log.retention.hours=168\n\
-        log.segment.bytes=1073741824\n\
-        log.retention.check.interval.ms=300000\n";
+    const STOCK: &str = include_str!("../../tests/fixtures/kafka-server.properties");
 
     #[test]
     fn kafkas_own_file_starts_and_each_setting_without_effect_is_told_once() {
@@ -695,10 +699,9 @@ mod tests {
                 .any(|w| w.starts_with("num.io.threads has no effect: ")),
             "{warnings:#?}"
         );
-        assert!(
-            warnings
-                .iter()
-                .any(|w| w.starts_with("listener CONTROLLER is not opened"))
+        assert_eq!(
+            config.advertised_controllers("h")[0].to_string(),
+            "CONTROLLER://localhost:9093"
         );
         assert!(
             warnings.iter().all(|w| !w.contains("no such setting")),

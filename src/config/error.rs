@@ -70,17 +70,6 @@ pub enum Warning {
         /// Why.
         why: &'static str,
     },
-    /// A listener that isn't opened because it is the controller's.
-    ControllerListener {
-        /// Its name.
-        name: String,
-    },
-}
-
-impl Warning {
-    pub(super) fn controller_listener(name: String) -> Warning {
-        Warning::ControllerListener { name }
-    }
 }
 
 impl fmt::Display for Warning {
@@ -94,12 +83,6 @@ impl fmt::Display for Warning {
             }
             Warning::Unknown { key, nearest: None } => write!(f, "{key}: no such setting"),
             Warning::WithoutEffect { key, why } => write!(f, "{key} has no effect: {why}"),
-            Warning::ControllerListener { name } => {
-                write!(
-                    f,
-                    "listener {name} is not opened: controller and broker are one process here"
-                )
-            }
         }
     }
 }

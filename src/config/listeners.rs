@@ -85,8 +85,10 @@ pub(super) struct Listeners {
     pub opened: Vec<ListenerConfig>,
     pub advertised: Vec<ListenerConfig>,
     pub inter_broker: String,
-    /// Listeners of the controller, which aren't opened.
-    pub controller: Vec<String>,
+    /// Listeners of the controller.
+    pub controllers: Vec<ListenerConfig>,
+    /// What is told of those, one for each.
+    pub advertised_controllers: Vec<ListenerConfig>,
 }
 
 struct Named<'a> {
@@ -98,19 +100,15 @@ struct Named<'a> {
 impl ListenerSettings<'_> {
     pub fn resolve(&self) -> Result<Listeners, ConfigError> {
         let protocols = self.protocols();
-        let controllers: Vec<String> = split_list(self.controller_names)
+        let controller_names: Vec<String> = split_list(self.controller_names)
             .iter()
             .map(|n| n.to_uppercase())
             .collect();
-        let mut opened = Vec::new();
-        let mut controller = Vec::new();
-        for named in endpoints("listeners", self.listeners)? {
-            if controllers.contains(&named.name) {
-                controller.push(named.name);
-            } else {
-                opened.push(with_protocol("listeners", self.listeners, named, &protocols)?);
-            }
-        }
+        let is_controllers = |listener: &ListenerConfig| controller_names.contains(&listener.name);
+        let all = endpoints("listeners", self.listeners)?.into_iter();
+        let all = all.map(|named| with_protocol("listeners", self.listeners, named, &protocols));
+        let all = all.collect::<Result<Vec<_>, _>>()?;
+        let (controllers, opened): (Vec<_>, Vec<_>) = all.into_iter().partition(is_controllers);
         if opened.is_empty() {
             return Err(ConfigError::new(
                 "listeners",
@@ -118,13 +116,19 @@ impl ListenerSettings<'_> {
                 "at least one listener for clients",
             ));
         }
-        let advertised = self.advertised(&opened, &controllers, &protocols)?;
+        let told = self.advertised(&opened, &controllers, &protocols)?;
+        let (told_controllers, advertised): (Vec<_>, Vec<_>) = told.into_iter().partition(is_controllers);
+        if advertised.is_empty() {
+            let (key, text) = ("advertised.listeners", self.advertised.unwrap_or_default());
+            return Err(ConfigError::new(key, text, "at least one listener for clients"));
+        }
         let inter_broker = self.inter_broker(&advertised)?;
         Ok(Listeners {
+            advertised_controllers: advertised_controllers(&controllers, told_controllers),
             opened,
             advertised,
             inter_broker,
-            controller,
+            controllers,
         })
     }
 
@@ -140,10 +144,11 @@ impl ListenerSettings<'_> {
         map
     }
 
+    /// What is told of listeners; of the controller's only those that `advertised.listeners` names.
     fn advertised(
         &self,
         opened: &[ListenerConfig],
-        controllers: &[String],
+        controllers: &[ListenerConfig],
         protocols: &BTreeMap<String, String>,
     ) -> Result<Vec<ListenerConfig>, ConfigError> {
         const KEY: &str = "advertised.listeners";
@@ -162,10 +167,7 @@ impl ListenerSettings<'_> {
         };
         let mut advertised = Vec::new();
         for named in endpoints(KEY, text)? {
-            if controllers.contains(&named.name) {
-                continue;
-            }
-            if !opened.iter().any(|l| l.name == named.name) {
+            if !opened.iter().chain(controllers).any(|l| l.name == named.name) {
                 let expected = format!("only names that listeners has; it has no {}", named.name);
                 return Err(ConfigError::new(KEY, text, expected));
             }
@@ -180,9 +182,6 @@ impl ListenerSettings<'_> {
                 return Err(ConfigError::new(KEY, text, "a port other than 0"));
             }
             advertised.push(with_protocol(KEY, text, named, protocols)?);
-        }
-        if advertised.is_empty() {
-            return Err(ConfigError::new(KEY, text, "at least one listener for clients"));
         }
         Ok(advertised)
     }
@@ -207,6 +206,19 @@ impl ListenerSettings<'_> {
             format!("an advertised listener: {}", names.join(", ")),
         ))
     }
+}
+
+/// Other controllers must reach every listener of this one, so each is told; one that listens everywhere, by the host's name.
+fn advertised_controllers(opened: &[ListenerConfig], told: Vec<ListenerConfig>) -> Vec<ListenerConfig> {
+    let of = |listener: &ListenerConfig| {
+        let named = told.iter().find(|told| told.name == listener.name);
+        let mut told = named.unwrap_or(listener).clone();
+        if is_unroutable(&told.host) {
+            told.host.clear();
+        }
+        told
+    };
+    opened.iter().map(of).collect()
 }
 
 fn endpoints<'a>(key: &'static str, text: &'a str) -> Result<Vec<Named<'a>>, ConfigError> {
@@ -351,12 +363,20 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join(",")
         };
-        Ok(format!(
+        let mut shown = format!(
             "{} told {} among brokers {}",
             told(config.listeners()),
             told(&config.advertised_listeners("myhost")),
             config.inter_broker_listener()
-        ))
+        );
+        if !config.controller_listeners().is_empty() {
+            shown += &format!(
+                "; {} told {} among controllers",
+                told(config.controller_listeners()),
+                told(&config.advertised_controllers("myhost"))
+            );
+        }
+        Ok(shown)
     }
 
     const XY: (&str, &str) = (
@@ -408,7 +428,13 @@ mod tests {
                     ("listeners", "PLAINTEXT://h:1,CONTROLLER://:2"),
                     ("advertised.listeners", "PLAINTEXT://h:1,CONTROLLER://h:2"),
                 ],
-                "PLAINTEXT://h:1 told PLAINTEXT://h:1 among brokers PLAINTEXT",
+                "PLAINTEXT://h:1 told PLAINTEXT://h:1 among brokers PLAINTEXT; CONTROLLER://:2 told \
+                 CONTROLLER://h:2 among controllers",
+            ),
+            (
+                &[("listeners", "PLAINTEXT://h:1,CONTROLLER://0.0.0.0:2")],
+                "PLAINTEXT://h:1 told PLAINTEXT://h:1 among brokers PLAINTEXT; CONTROLLER://0.0.0.0:2 told \
+                 CONTROLLER://myhost:2 among controllers",
             ),
             (
                 &[
@@ -503,6 +529,30 @@ mod tests {
             (
                 &[("listeners", "CONTROLLER://a:1")],
                 "at least one listener for clients",
+            ),
+            (
+                &[
+                    ("listeners", "PLAINTEXT://a:1,CONTROLLER://a:2"),
+                    ("advertised.listeners", "CONTROLLER://a:2"),
+                ],
+                "at least one listener for clients",
+            ),
+            (
+                &[
+                    ("listeners", "PLAINTEXT://a:1,CONTROLLER://a:2"),
+                    (
+                        "listener.security.protocol.map",
+                        "PLAINTEXT:PLAINTEXT,CONTROLLER:SSL",
+                    ),
+                ],
+                "CONTROLLER asks for SSL",
+            ),
+            (
+                &[
+                    ("listeners", "PLAINTEXT://a:1,CONTROLLER://a:2"),
+                    ("inter.broker.listener.name", "CONTROLLER"),
+                ],
+                "an advertised listener",
             ),
             (
                 &[

@@ -14,6 +14,7 @@ mod dynamic;
 mod error;
 mod listeners;
 mod properties;
+mod quorum;
 #[cfg(test)]
 mod reference;
 mod setting;

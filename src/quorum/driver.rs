@@ -187,11 +187,6 @@ impl Quorum {
         error
     }
 
-    /// Where the quorum stands, as DescribeQuorum tells it: the leader's epoch, and the high watermark.
-    pub fn standing(&mut self) -> (LeaderEpoch, Offset) {
-        (self.ballot.epoch, self.log.recovery_point())
-    }
-
     /// Flushes and closes the files. After a failure there is nothing that may be called clean.
     pub async fn close(self) -> io::Result<()> {
         if !matches!(self.state, State::Settled | State::Deposed) {

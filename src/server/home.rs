@@ -1,10 +1,14 @@
 //! The data directory: whose it is, that nobody else uses it, and how the last run ended.
 
 use crate::base::TopicId;
-use crate::config::Config;
-use crate::io::random_uuid;
+use crate::config::{Config, ListenerConfig};
+use crate::io::{random_uuid, wall_now};
 use crate::log::Opened;
 use crate::log::dir::{CheckpointedOffsets, LogDir, MetaProperties};
+use crate::metadata::{Membership, VoterEndpoint};
+use crate::quorum;
+
+use super::listeners::host_name;
 
 /// The locked data directory of a running node.
 pub struct Home {
@@ -39,6 +43,9 @@ impl Home {
                     node_id: config.node_id(),
                     directory_id: TopicId(random_uuid()),
                 };
+                let membership = new_membership(config, &properties);
+                quorum::format_now(path, &membership, wall_now()).map_err(|error| at(&error))?;
+                // Last: without it the next start formats again.
                 dir.format_now(properties.clone()).map_err(|error| at(&error))?;
                 properties
             }
@@ -70,4 +77,16 @@ impl Home {
             .close_now(CheckpointedOffsets::default(), broker_epoch)
             .map_err(|error| format!("the clean stop could not be marked: {error}"))
     }
+}
+
+/// Who votes in a new cluster: this node, reached by its controller's listeners.
+fn new_membership(config: &Config, properties: &MetaProperties) -> Membership {
+    let told = config.advertised_controllers(&host_name());
+    let endpoint = |listener: ListenerConfig| VoterEndpoint {
+        listener: listener.name,
+        host: listener.host,
+        port: listener.port,
+    };
+    let endpoints = told.into_iter().map(endpoint).collect();
+    Membership::of_one(properties.node_id, properties.directory_id, endpoints)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
+use crate::api::Role;
 use crate::config::{Config, ListenerConfig};
 use crate::io::fs;
 use crate::io::net::{self, Bound};
@@ -15,10 +16,22 @@ const HOST_NAME_BYTES_MAX: usize = 256;
 
 /// The bound listeners.
 pub struct BoundListeners {
-    /// For each core, its own socket of every listener, by the listener's name.
-    pub by_core: Vec<Vec<(String, Bound)>>,
+    /// For each core, its own sockets.
+    pub by_core: Vec<Vec<BoundListener>>,
     /// What clients are told; a port 0 is replaced by the one that was bound.
     pub advertised: Vec<ListenerConfig>,
+    /// The same of the controller's listeners.
+    pub controllers: Vec<ListenerConfig>,
+}
+
+/// One core's socket of a listener.
+pub struct BoundListener {
+    /// The listener's name.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// The socket.
+    pub bound: Bound,
 }
 
 /// Binds every listener once per core.
@@ -26,9 +39,13 @@ pub struct BoundListeners {
 /// # Errors
 /// A text that names the setting, the listener and what was wrong.
 pub fn bind(config: &Config, cores: usize) -> Result<BoundListeners, String> {
-    let mut by_core: Vec<Vec<(String, Bound)>> = (0..cores).map(|_| Vec::new()).collect();
+    let mut by_core: Vec<Vec<BoundListener>> = (0..cores).map(|_| Vec::new()).collect();
     let mut advertised = config.advertised_listeners(&host_name());
-    for listener in config.listeners() {
+    let mut controllers = config.advertised_controllers(&host_name());
+    let brokers = config.listeners().iter().map(|listener| (listener, Role::Broker));
+    let of_controller = config.controller_listeners().iter();
+    let of_controller = of_controller.map(|listener| (listener, Role::Controller));
+    for (listener, role) in brokers.chain(of_controller) {
         let address = resolve(&listener.host, listener.port)
             .map_err(|error| format!("listeners: {}: {error}", listener.name))?;
         let bound = net::bind(address, cores).map_err(|error| {
@@ -39,15 +56,21 @@ pub fn bind(config: &Config, cores: usize) -> Result<BoundListeners, String> {
         })?;
         let told = advertised
             .iter_mut()
+            .chain(&mut controllers)
             .find(|told| told.name == listener.name && told.port == 0);
         if let (Some(told), Some(first)) = (told, bound.first()) {
             told.port = first.local_addr().port();
         }
         for (core, bound) in by_core.iter_mut().zip(bound) {
-            core.push((listener.name.clone(), bound));
+            let name = listener.name.clone();
+            core.push(BoundListener { name, role, bound });
         }
     }
-    Ok(BoundListeners { by_core, advertised })
+    Ok(BoundListeners {
+        by_core,
+        advertised,
+        controllers,
+    })
 }
 
 /// How many connections there may be.
@@ -80,7 +103,8 @@ fn resolve(host: &str, port: u16) -> std::io::Result<SocketAddr> {
         .ok_or_else(|| std::io::Error::other(format!("{host} has no address")))
 }
 
-fn host_name() -> String {
+/// What this host calls itself.
+pub fn host_name() -> String {
     let name = fs::read_whole_now(Path::new(HOST_NAME_FILE), HOST_NAME_BYTES_MAX).unwrap_or_default();
     let name = String::from_utf8_lossy(&name).trim().to_string();
     if name.is_empty() {

@@ -11,11 +11,11 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::api::Origin;
+use crate::api::{Origin, Role};
 use crate::base::{CoreId, Instant};
 use crate::config::{self, Config, ListenerConfig};
 use crate::io::mesh::{self, Port};
-use crate::io::net::{Bound, Listener, Stream};
+use crate::io::net::{Listener, Stream};
 
 use crate::io::{self, Options, Signal, signal};
 use crate::shard::{AddressIsFull, CONTROLLER_CORE, MAILBOX_MESSAGES, Message, Node, Shard, Visitor};
@@ -23,7 +23,7 @@ use crate::shard::{AddressIsFull, CONTROLLER_CORE, MAILBOX_MESSAGES, Message, No
 use super::connection::{self, Terms};
 use super::connections::Connections;
 use super::home::Home;
-use super::listeners;
+use super::listeners::{self, BoundListener};
 use super::log_limit::LogLimit;
 
 /// When the system has no more descriptors or memory for connections, the next try waits this long.
@@ -32,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What one core is handed at its start.
 struct Part {
     port: Port<Message>,
-    listeners: Vec<(String, Bound)>,
+    listeners: Vec<BoundListener>,
 }
 
 /// Runs the broker until it is told to stop.
@@ -87,6 +87,7 @@ impl Broker {
             config,
             connection_limits,
             advertised: bound.advertised,
+            controllers: bound.controllers,
             cores,
             cluster_id: home.properties().cluster_id.clone(),
             directory_id: home.properties().directory_id,
@@ -153,7 +154,7 @@ fn take_part(parts: &Mutex<Vec<Option<Part>>>, core: CoreId) -> Part {
 
 /// Core 0: opens everything, tells the others, and waits for the signal to stop. Ends with the broker's epoch when
 /// everything was closed as it should be.
-async fn lead(shard: Rc<Shard>, listeners: Vec<(String, Bound)>, started: Instant) -> Result<i64, String> {
+async fn lead(shard: Rc<Shard>, listeners: Vec<BoundListener>, started: Instant) -> Result<i64, String> {
     let mut outcome = shard.open().await;
     if outcome.is_ok() {
         outcome = accept_all(&shard, listeners);
@@ -172,7 +173,7 @@ async fn lead(shard: Rc<Shard>, listeners: Vec<(String, Bound)>, started: Instan
 }
 
 /// Every other core: does what core 0 says.
-async fn follow(shard: Rc<Shard>, listeners: Vec<(String, Bound)>) {
+async fn follow(shard: Rc<Shard>, listeners: Vec<BoundListener>) {
     if !shard.told_to_listen().await {
         return;
     }
@@ -219,7 +220,7 @@ fn address(listener: &ListenerConfig) -> String {
 }
 
 /// Accepts on this core's socket of every listener, until the core ends.
-fn accept_all(shard: &Rc<Shard>, listeners: Vec<(String, Bound)>) -> Result<(), String> {
+fn accept_all(shard: &Rc<Shard>, listeners: Vec<BoundListener>) -> Result<(), String> {
     let limit = Rc::new(LogLimit::default());
     let connections = Rc::new(Connections::default());
     if let Some(idle_max) = shard.config().connections_idle_max() {
@@ -229,12 +230,13 @@ fn accept_all(shard: &Rc<Shard>, listeners: Vec<(String, Bound)>) -> Result<(), 
     shard.closes_connections_with(move || of_core.close_least_used());
     // Kafka's rule: with several listeners, that of the brokers is never kept closed by the others' clients.
     let protected = (listeners.len() > 1).then(|| shard.config().inter_broker_listener().to_string());
-    for (name, bound) in listeners {
+    for BoundListener { name, role, bound } in listeners {
         let listener = Listener::new(bound).map_err(|error| format!("listeners: {name}: {error}"))?;
         let door = Door {
             shard: shard.clone(),
             connections: connections.clone(),
             is_protected: protected.as_ref() == Some(&name),
+            role,
             name: Rc::from(name),
             limit: limit.clone(),
         };
@@ -248,6 +250,7 @@ struct Door {
     shard: Rc<Shard>,
     connections: Rc<Connections>,
     is_protected: bool,
+    role: Role,
     name: Rc<str>,
     limit: Rc<LogLimit>,
 }
@@ -280,6 +283,7 @@ impl Door {
         match self.shard.place(visitor).await {
             Ok(place) => {
                 let origin = Origin {
+                    role: self.role,
                     listener: self.name.clone(),
                     peer,
                 };

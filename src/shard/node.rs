@@ -20,6 +20,8 @@ pub struct Node {
     pub advertised: Vec<ListenerConfig>,
     /// How many connections there may be.
     pub connection_limits: ConnectionLimits,
+    /// The addresses of its controller, by listener name; none when it has no listener for that.
+    pub controllers: Vec<ListenerConfig>,
     /// How many cores run.
     pub cores: u16,
     /// The cluster that the data directory belongs to.

@@ -68,7 +68,7 @@ fn entries(dir: &Path) -> Vec<std::path::PathBuf> {
     paths
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for path in entries(from) {
         let target = to.join(path.file_name().unwrap());

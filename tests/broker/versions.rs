@@ -1,5 +1,7 @@
 //! Every API answers in every version that the broker advertises, to the last byte.
 
+use std::net::TcpStream;
+
 use ringlog::base::{LeaderEpoch, Offset, Timestamp, TopicId};
 use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
@@ -32,6 +34,7 @@ use ringlog::wire::messages::sasl_handshake_request::SaslHandshakeRequest;
 use ringlog::wire::{ApiKey, ErrorCode, Records, Str};
 
 use crate::harness::Broker;
+use crate::quorum;
 use crate::raw::{Connection, list_offsets_request};
 
 const TOPIC: &str = "versions";
@@ -42,12 +45,33 @@ struct Client {
     connection: Connection,
     topic_id: TopicId,
     records: Vec<u8>,
+    /// Of the listener that it is connected to, as DescribeCluster counts them.
+    endpoint_type: i8,
 }
 
 #[test]
 fn every_api_answers_in_every_version_it_advertises() {
     let broker = Broker::start();
+    let produced = ask_everything(&mut Client::new(&broker), &broker);
+    assert_eq!(produced, 2 * 11, "Produce 3 to 13 were tried");
+}
+
+#[test]
+fn every_api_of_a_controller_answers_in_every_version_it_advertises() {
+    let (broker, controller) = quorum::with_controller();
     let mut client = Client::new(&broker);
+    client.connection = Connection::over(TcpStream::connect(controller).unwrap());
+    client.endpoint_type = 2;
+    let advertised = client.advertised();
+    let keys: Vec<i16> = advertised.api_keys.iter().map(|api| api.api_key).collect();
+    for (served, of) in [(false, &[0, 1, 3][..]), (true, &[18, 19, 20, 32, 55])] {
+        assert!(of.iter().all(|key| keys.contains(key) == served), "{keys:?}");
+    }
+    ask_everything(&mut client, &broker);
+}
+
+/// Asks everything that the client's connection is told of; returns how many records were produced.
+fn ask_everything(client: &mut Client, broker: &Broker) -> i64 {
     let advertised = client.advertised();
     let mut produced = 0;
     for api in &advertised.api_keys {
@@ -56,7 +80,7 @@ fn every_api_answers_in_every_version_it_advertises() {
             match api.api_key {
                 // Listed for old librdkafka, refused as Kafka does: the connection closes.
                 0 if version < 3 => {
-                    let mut old = Connection::open(&broker);
+                    let mut old = Connection::open(broker);
                     let mut frame = old.frame(3, &ProduceRequest::default());
                     frame[6..8].copy_from_slice(&version.to_be_bytes());
                     old.write(&frame);
@@ -85,13 +109,14 @@ fn every_api_answers_in_every_version_it_advertises() {
                 36 => client.sasl_authenticate(version),
                 37 => client.create_partitions(version),
                 44 => client.incremental_alter_configs(version),
+                55 => client.describe_quorum(version),
                 60 => client.describe_cluster(version),
                 75 => client.describe_topic_partitions(version),
                 key => panic!("{name}: API {key} is advertised and not tried here"),
             }
         }
     }
-    assert_eq!(produced, 2 * 11, "Produce 3 to 13 were tried");
+    produced
 }
 
 #[test]
@@ -118,6 +143,7 @@ impl Client {
             connection: Connection::open(broker),
             topic_id: TopicId::default(),
             records: two_records(),
+            endpoint_type: 1,
         };
         client.create(7, TOPIC);
         let metadata = client.connection.call(13, &metadata_request(TOPIC, 13));
@@ -421,8 +447,25 @@ impl Client {
     }
 
     fn describe_cluster(&mut self, version: i16) {
-        let answer = self.connection.call(version, &DescribeClusterRequest::default());
-        assert_eq!((answer.error_code, answer.brokers.len()), (0, 1));
+        let request = DescribeClusterRequest {
+            endpoint_type: if version == 0 { 1 } else { self.endpoint_type },
+            ..Default::default()
+        };
+        let answer = self.connection.call(version, &request);
+        // Version 0 asks for brokers, wherever it asks.
+        let expected = match self.endpoint_type == request.endpoint_type {
+            true => (0, 1),
+            false => (ErrorCode::MISMATCHED_ENDPOINT_TYPE.0, 0),
+        };
+        assert_eq!((answer.error_code, answer.brokers.len()), expected);
+    }
+
+    fn describe_quorum(&mut self, version: i16) {
+        let answer = self.connection.call(version, &quorum::describe_request());
+        let topic = answer.topics.iter().next().expect("the log");
+        let partition = topic.partitions.iter().next().expect("its partition");
+        let voters = partition.current_voters.len();
+        assert_eq!((partition.error_code, partition.leader_id, voters), (0, 1, 1));
     }
 }
 

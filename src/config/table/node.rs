@@ -44,21 +44,18 @@ pub const NODE: &[Setting] = &[
     list(
         "controller.listener.names",
         "CONTROLLER",
-        "The listeners of the controller.",
-    )
-    .inert("controller and broker are one process; the names are only kept apart from client listeners"),
+        "The listeners of the controller: what of `listeners` has such a name serves a controller's APIs, and no client's.",
+    ),
     list(
         "controller.quorum.bootstrap.servers",
         "",
-        "Where the controllers are reached.",
-    )
-    .inert(ONE_NODE),
+        "Where the controllers are reached, as `host:port`. This node alone: the port of its controller listener.",
+    ),
     list(
         "controller.quorum.voters",
         "",
-        "The controllers, as `id@host:port`.",
-    )
-    .inert(ONE_NODE),
+        "The controllers, as `id@host:port`. This node alone.",
+    ),
     int(
         "controller.quorum.append.linger.ms",
         at_least(0),

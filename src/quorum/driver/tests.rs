@@ -282,14 +282,14 @@ fn a_new_directory_names_its_voter_before_its_log_begins_and_in_its_first_batch(
             files(dir.path(), ".checkpoint"),
             ["00000000000000000000-0000000000.checkpoint"]
         );
-        let (mut log, image) = open(dir.path(), Opened::AfterCleanStop).await;
+        let (log, image) = open(dir.path(), Opened::AfterCleanStop).await;
         assert_eq!(image.membership(), &membership);
         assert_eq!(
             image.next_offset(),
             Offset(3),
             "LeaderChange, KRaftVersion, KRaftVoters"
         );
-        assert_eq!(log.standing(), (LeaderEpoch(1), Offset(3)));
+        assert_eq!(image.epoch(), LeaderEpoch(1));
         log.close().await.unwrap();
 
         std::fs::remove_file(
