@@ -11,6 +11,7 @@
 
 mod clients;
 mod kit;
+mod metadata;
 mod model;
 mod nodes;
 mod planted;

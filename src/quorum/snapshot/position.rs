@@ -5,7 +5,8 @@
 
 use super::files::SnapshotId;
 use crate::base::crc32c;
-use crate::io::fs;
+use crate::io::OpenOptions;
+use crate::io::fs::{self, File};
 use crate::log::checkpoint::Malformed;
 use crate::log::{LogError, at};
 use crate::quorum::entries::Position;
@@ -37,9 +38,12 @@ pub fn read_now(dir: &Path, id: SnapshotId) -> Result<Position, LogError> {
     })
 }
 
-/// Writes it, durably; before the snapshot has its name.
-pub fn write_now(dir: &Path, id: SnapshotId, position: Position) -> io::Result<()> {
-    fs::write_whole_now(id.raft_path(dir), &encode(position.index))
+/// Writes it and flushes it, before the snapshot has its name: what a crash leaves of it alone is a rest. Its own name is as durable
+/// as the directory's next flush makes it.
+pub async fn write(dir: &Path, id: SnapshotId, position: Position) -> io::Result<()> {
+    let file = File::open_now(id.raft_path(dir), OpenOptions::read_write_truncate())?;
+    file.write_at_now(0, &[&encode(position.index)])?;
+    file.sync_data().await
 }
 
 fn encode(index: u64) -> [u8; SIZE_BYTES] {
@@ -85,7 +89,7 @@ mod tests {
         let missing = read_now(dir.path(), id).unwrap();
         assert_eq!((missing.index, missing.term), (1000, LeaderEpoch(3)));
         let position = Position { index: 12, ..missing };
-        write_now(dir.path(), id, position).unwrap();
+        std::fs::write(id.raft_path(dir.path()), encode(position.index)).unwrap();
         assert_eq!(read_now(dir.path(), id).unwrap(), position);
         std::fs::write(id.raft_path(dir.path()), "torn").unwrap();
         assert!(matches!(

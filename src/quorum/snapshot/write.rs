@@ -68,7 +68,7 @@ impl SnapshotJob {
             yield_now().await;
         }
         file.sync_data().await?;
-        position::write_now(&self.dir, id, self.position)?;
+        position::write(&self.dir, id, self.position).await?;
         fs::rename_now(part, id.path(&self.dir))?;
         File::open_now(&self.dir, OpenOptions::read_only())?
             .sync_all()
