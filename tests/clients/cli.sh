@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Kafka's own command line tools against the broker at BOOTSTRAP.
-# Arguments: BOOTSTRAP CLASSPATH [DATA-DIRECTORY]; with the last, Kafka's dump tool also reads the broker's segments.
+# Arguments: BOOTSTRAP CLASSPATH [DATA-DIRECTORY CONTROLLER]; with the last two, Kafka's tools also read the broker's files, and ask its
+# controller's listener.
 set -uo pipefail
 
 bootstrap=$1
 classpath=$2
 data=${3:-}
+controller=${4:-}
 passed=0
 failed=0
 run=$$-$(date +%s)
@@ -123,6 +125,44 @@ dump_metadata_log() {
     grep -q "\"name\":\"$keyed\"" "$scratch/dump"
 }
 
+# The topics of this run are in a snapshot: the broker writes one after every few changes.
+newest_snapshot() {
+    local file
+    for file in "$data"/__cluster_metadata-0/*.checkpoint; do
+        [[ $file = */00000000000000000000-* ]] || echo "$file"
+    done | tail -1
+}
+
+dump_snapshot() {
+    tool org.apache.kafka.tools.DumpLogSegments --cluster-metadata-decoder --files "$(newest_snapshot)" >"$scratch/dump" || return 1
+    grep -q SnapshotHeader "$scratch/dump" && grep -q SnapshotFooter "$scratch/dump" &&
+        grep -q "\"name\":\"$keyed\"" "$scratch/dump"
+}
+
+metadata_shell() {
+    tool org.apache.kafka.shell.MetadataShell --snapshot "$(newest_snapshot)" ls /image/topics/byName >"$scratch/shell" || return 1
+    grep -q "$keyed" "$scratch/shell"
+}
+
+# quorum ARGUMENTS…: who leads, and which voters there are, by --bootstrap-server or --bootstrap-controller.
+quorum() {
+    tool org.apache.kafka.tools.MetadataQuorumCommand "$@" describe --status >"$scratch/status" &&
+        tool org.apache.kafka.tools.MetadataQuorumCommand "$@" describe --replication >"$scratch/replicas" || return 1
+    cat "$scratch/status" "$scratch/replicas"
+    grep -q "^LeaderId: *1$" "$scratch/status" && grep -q "^MaxFollowerLag: *0$" "$scratch/status" &&
+        grep -q "Leader" "$scratch/replicas"
+}
+
+controller_endpoints() {
+    tool org.apache.kafka.tools.ClusterTool list-endpoints --bootstrap-controller "$controller" >"$scratch/endpoints" || return 1
+    grep -q "${controller##*:} .*controller" "$scratch/endpoints"
+}
+
+controller_features() {
+    tool org.apache.kafka.tools.FeatureCommand --bootstrap-controller "$controller" describe >"$scratch/features" || return 1
+    grep -q "Feature: kraft.version.*FinalizedVersionLevel: 1" "$scratch/features"
+}
+
 delete() { topics --delete --topic "$topic" && ! topics --list | grep -qx "$topic"; }
 
 check kafka_topics_creates create
@@ -143,6 +183,14 @@ check kafka_features_describes_them features
 if [ -n "$data" ]; then
     check kafka_dump_log_reads_the_segments dump_segments
     check kafka_dump_log_reads_the_metadata_log dump_metadata_log
+    check kafka_dump_log_reads_a_snapshot dump_snapshot
+    check kafka_metadata_shell_reads_a_snapshot metadata_shell
+fi
+check kafka_metadata_quorum_describes_it quorum --bootstrap-server "$bootstrap"
+if [ -n "$controller" ]; then
+    check kafka_metadata_quorum_asks_the_controller quorum --bootstrap-controller "$controller"
+    check kafka_cluster_lists_the_controllers controller_endpoints
+    check kafka_features_asks_the_controller controller_features
 fi
 check kafka_topics_deletes delete
 
