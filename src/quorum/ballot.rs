@@ -15,7 +15,7 @@ const FILE: &str = "quorum-state";
 const NOBODY: i64 = -1;
 
 /// A term above this leaves no room for the elections to come.
-const EPOCH_MAX: i64 = i32::MAX as i64 - 1_000_000;
+pub const EPOCH_MAX: LeaderEpoch = LeaderEpoch(i32::MAX - 1_000_000);
 
 /// What a node last knew of elections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ fn decode(text: &str) -> Result<Ballot, Malformed> {
     if !matches!(number("data_version"), Some(0 | 1)) {
         return Err(expected("data_version 0 or 1"));
     }
-    let epoch = number("leaderEpoch").filter(|epoch| (0..=EPOCH_MAX).contains(epoch));
+    let epoch = number("leaderEpoch").filter(|epoch| (0..=i64::from(EPOCH_MAX.0)).contains(epoch));
     let epoch = epoch.ok_or(expected("leaderEpoch, from 0 and with room above it"))?;
     let node = |name, what| match number(name) {
         None => Err(expected(what)),

@@ -1,7 +1,7 @@
 //! Why a metadata log can't be opened, or a change can't be made.
 
 use super::snapshot::SnapshotError;
-use crate::base::{NodeId, Offset};
+use crate::base::{LeaderEpoch, NodeId, Offset};
 use crate::log::{AppendError, LogError, ReadError};
 use crate::metadata::{ApplyError, RecordBatchError};
 use std::fmt;
@@ -24,6 +24,13 @@ pub enum QuorumError {
         snapshot: Offset,
         /// Where the log begins.
         start: Offset,
+    },
+    /// A batch is of an epoch before the last one's, or of one that leaves no room for elections.
+    Epoch {
+        /// The batch, or what a snapshot ends before.
+        offset: Offset,
+        /// Its epoch.
+        epoch: LeaderEpoch,
     },
     /// The log names other voters than this node.
     OtherVoters {
@@ -56,6 +63,10 @@ impl fmt::Display for QuorumError {
             QuorumError::Gap { snapshot, start } => write!(
                 f,
                 "the metadata log begins at offset {start}, and the newest snapshot ends at {snapshot}: what was between is missing"
+            ),
+            QuorumError::Epoch { offset, epoch } => write!(
+                f,
+                "the metadata log is damaged at offset {offset}: epoch {epoch} can't follow what is before it"
             ),
             QuorumError::OtherVoters { named } => {
                 let named: Vec<_> = named.iter().map(NodeId::to_string).collect();

@@ -1,14 +1,14 @@
 //! From the files to a leader: the newest snapshot, the log behind it, an election.
 
 use super::{Identity, Limits, Quorum, State};
-use crate::base::{Offset, Timestamp, TopicId};
+use crate::base::{LeaderEpoch, Offset, Timestamp, TopicId};
 use crate::config::Config;
 use crate::log::dir::Opened;
 use crate::log::{Log, LogError, LogOptions, ReadLimits, Resume, at, read_topic_id_now, write_topic_id_now};
 use crate::metadata::batch::{record_batch, value_batch};
 use crate::metadata::features::METADATA_VERSION;
 use crate::metadata::{ApplyError, Image, Membership};
-use crate::quorum::ballot::Ballot;
+use crate::quorum::ballot::{Ballot, EPOCH_MAX};
 use crate::quorum::entries::{Entries, Position};
 use crate::quorum::machine::Machine;
 use crate::quorum::snapshot::{self, Held, SnapshotId};
@@ -142,6 +142,7 @@ fn load_now(dir: &Path, newest: Option<&Held>) -> Result<(Image, Position), Quor
     })
     .map_err(QuorumError::Snapshot)?;
     image.is_as_of(id.offset, id.epoch, last_contained);
+    check_epoch(id.epoch, LeaderEpoch(0), id.offset)?;
     let position = snapshot::read_position_now(dir, id).map_err(QuorumError::Open)?;
     Ok((image, position))
 }
@@ -201,6 +202,8 @@ fn replay_now(log: &Log, image: &mut Image, entries: &mut Entries) -> Result<u64
         for batch in batches(&bytes) {
             let batch = batch.map_err(|error| QuorumError::Apply(ApplyError::Batch(error)))?;
             image.apply_batch(&batch).map_err(QuorumError::Apply)?;
+            // No CRC covers it.
+            check_epoch(batch.leader_epoch(), entries.last_term(), batch.base_offset())?;
             entries.place(batch.leader_epoch(), batch.next_offset());
             replayed += batch.size_bytes() as u64;
         }
@@ -213,6 +216,13 @@ fn replay_now(log: &Log, image: &mut Image, entries: &mut Entries) -> Result<u64
         }
     }
     Ok(replayed)
+}
+
+fn check_epoch(epoch: LeaderEpoch, before: LeaderEpoch, offset: Offset) -> Result<(), QuorumError> {
+    match (before..=EPOCH_MAX).contains(&epoch) {
+        true => Ok(()),
+        false => Err(QuorumError::Epoch { offset, epoch }),
+    }
 }
 
 fn check_voters(membership: &Membership, identity: Identity) -> Result<(), QuorumError> {

@@ -436,6 +436,68 @@ fn a_damaged_snapshot_refuses_to_start_by_name_and_place_and_a_half_written_one_
 }
 
 #[test]
+fn a_snapshot_of_a_directory_that_kafka_ran_in_loses_nothing() {
+    const RAN: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/kafka-directory/ran/__cluster_metadata-0"
+    );
+    const DIRECTORY: &str = "gtM_1XMuRr-qdwnc0XUf7Q";
+    on_a_core(async || {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("__cluster_metadata-0");
+        std::fs::create_dir(&to).unwrap();
+        for entry in std::fs::read_dir(RAN).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+        let (mut log, image) = open_as(dir.path(), DIRECTORY).await.unwrap();
+        assert_eq!(image.epoch(), LeaderEpoch(2), "Kafka's first, and ours");
+        log.limits.retention_bytes = 0;
+        assert!(take_snapshot(&mut log, &image).await);
+        drop(log);
+        for name in files(dir.path(), ".log") {
+            std::fs::remove_file(to.join(name)).unwrap();
+        }
+        let [only] = &files(dir.path(), ".checkpoint")[..] else {
+            panic!("Kafka's snapshots are replaced")
+        };
+        let bytes = std::fs::read(to.join(only)).unwrap();
+        let alices = bytes.windows(5).filter(|window| window == b"alice").count();
+        assert_eq!(alices, 2, "her quota and her credential");
+        let (_log, again) = open_as(dir.path(), DIRECTORY).await.unwrap();
+        assert_eq!(content(&again), content(&image));
+    });
+}
+
+#[test]
+fn an_epoch_that_cant_follow_refuses_to_start() {
+    on_a_core(async || {
+        for epoch in [0, -1, i32::MAX] {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut log, mut image) = open(dir.path(), Opened::AfterCleanStop).await;
+            start(&mut log, &mut image).await;
+            log.close().await.unwrap();
+            let file = dir.path().join("__cluster_metadata-0/00000000000000000000.log");
+            let mut bytes = std::fs::read(&file).unwrap();
+            let second = BatchView::first(&bytes).unwrap().size_bytes();
+            crate::wire::batch::set_leader_epoch(&mut bytes[second..], LeaderEpoch(epoch));
+            std::fs::write(&file, &bytes).unwrap();
+            let refused = try_open(dir.path(), Opened::AfterCrash).await.map(|_| ());
+            assert!(
+                matches!(
+                    &refused,
+                    Err(QuorumError::Epoch {
+                        offset: Offset(1),
+                        ..
+                    })
+                ),
+                "{epoch}: {refused:?}"
+            );
+        }
+    });
+}
+
+#[test]
 fn a_log_that_lost_what_came_before_it_refuses_to_start() {
     on_a_core(async || {
         let dir = tempfile::tempdir().unwrap();

@@ -15,6 +15,9 @@ const DELETED: &str = "checkpoint.deleted";
 /// Where a snapshot stands in Raft's numbers.
 const RAFT: &str = "raft";
 
+/// An offset above this is no log's: a name that has one is some other file's.
+const OFFSET_MAX: i64 = i64::MAX / 2;
+
 /// Names a snapshot: everything before `offset`, the last batch of which is of `epoch`. The newer is the greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SnapshotId {
@@ -51,7 +54,7 @@ impl SnapshotId {
             return None;
         }
         Some(SnapshotId {
-            offset: Offset(offset.parse().ok()?),
+            offset: Offset(offset.parse().ok().filter(|&offset| offset <= OFFSET_MAX)?),
             epoch: LeaderEpoch(epoch.parse().ok()?),
         })
     }
@@ -135,6 +138,7 @@ mod tests {
             "49-1",
             "00000000000000000049",
             "0000000000000000004x-0000000001",
+            "09223372036854775807-0000000001",
             "",
         ] {
             assert_eq!(SnapshotId::parse(bad), None, "{bad}");

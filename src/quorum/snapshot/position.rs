@@ -59,7 +59,8 @@ fn encode(index: u64) -> [u8; SIZE_BYTES] {
 fn decode(bytes: &[u8]) -> Option<u64> {
     let bytes: &[u8; SIZE_BYTES] = bytes.try_into().ok()?;
     let index = u64::from_be_bytes(bytes[6..CRC_AT].try_into().ok()?);
-    (encode(index) == *bytes).then_some(index)
+    let has_room_above = index <= i64::MAX.unsigned_abs();
+    (encode(index) == *bytes && has_room_above).then_some(index)
 }
 
 #[cfg(test)]
@@ -71,6 +72,7 @@ mod tests {
     fn a_place_reads_back_and_any_other_byte_is_noticed() {
         let bytes = encode(77);
         assert_eq!(decode(&bytes), Some(77));
+        assert_eq!(decode(&encode(u64::MAX)), None, "no entry can follow it");
         for at in 0..SIZE_BYTES {
             let mut changed = bytes;
             changed[at] ^= 0x10;
