@@ -9,6 +9,7 @@
     reason = "these tests stand outside the broker, and run seeds on threads"
 )]
 
+mod back_pressure;
 mod clients;
 mod kit;
 mod metadata;
