@@ -1,8 +1,5 @@
 """confluent-kafka (librdkafka) against the broker at BOOTSTRAP. Arguments: BOOTSTRAP [PART-OF-A-CHECK'S-NAME]."""
 
-import os
-import random
-import sys
 import time
 
 from confluent_kafka import (
@@ -19,25 +16,18 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, NewTopic, OffsetSpec, ResourceType
 
-from checks import check, check_each, equal, fails, run
+from checks import PATIENCE_S, Names, check, check_each, dotted, equal, main, noise, number
 
-# Nothing here takes this long on a working broker; it turns a hang into a failure.
-PATIENCE_S = 60
 MANY = 1_000
 
 
-class Kit:
+class Kit(Names):
     """One broker under test: its clients, topics with names of this run, and reading a partition back."""
 
     def __init__(self, bootstrap):
+        super().__init__("py")
         self.bootstrap = bootstrap
         self.admin = AdminClient({"bootstrap.servers": bootstrap})
-        self.run = f"py-{os.getpid()}-{time.time_ns():x}"
-        self.topics = 0
-
-    def name(self, what):
-        self.topics += 1
-        return f"{self.run}-{what}-{self.topics}"
 
     def create(self, *topics, **options):
         """Creates all of them, or raises the first error."""
@@ -46,7 +36,7 @@ class Kit:
 
     def topic(self, what, partitions=1, **configs):
         name = self.name(what)
-        self.create(NewTopic(name, partitions, 1, config={k.replace("_", "."): v for k, v in configs.items()}))
+        self.create(NewTopic(name, partitions, 1, config=dotted(configs)))
         return name
 
     def delete(self, *names):
@@ -74,9 +64,7 @@ class Kit:
         return Consumer(self._settings(settings, defaults))
 
     def _settings(self, settings, defaults):
-        defaults["bootstrap.servers"] = self.bootstrap
-        defaults.update({k.replace("_", "."): v for k, v in settings.items()})
-        return defaults
+        return {**defaults, "bootstrap.servers": self.bootstrap, **dotted(settings)}
 
     def send(self, topic, records, **settings):
         """Sends keyword dictionaries for `produce` and returns the acknowledged messages in their order."""
@@ -121,13 +109,14 @@ def take(consumer, count, tolerated=()):
     return got
 
 
-def noise(length, seed):
-    """Bytes that no codec shrinks to nothing, the same for the same seed."""
-    return random.Random(seed).randbytes(length)
-
-
-def number(n):
-    return str(n).encode()
+def fails(code, call):
+    """The call must fail with this error code of librdkafka."""
+    try:
+        call()
+    except KafkaException as e:
+        equal(code, e.args[0].code(), f"error code of {e}")
+        return
+    raise AssertionError(f"expected error {code}, but it succeeded")
 
 
 @check
@@ -395,4 +384,4 @@ def a_thousand_topics(kit):
 
 
 if __name__ == "__main__":
-    sys.exit(run("python", Kit(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""))
+    main("python", Kit)
