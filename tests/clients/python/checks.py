@@ -9,6 +9,8 @@ import traceback
 
 # Nothing here takes this long on a working broker; it turns a hang into a failure.
 PATIENCE_S = 60
+# Nor does a broker of Kafka take this long to follow its controller.
+SOON_S = 10
 
 CHECKS = []
 
@@ -73,6 +75,14 @@ class Names:
 def equal(expected, actual, what):
     if expected != actual:
         raise AssertionError(f"{what}: expected {expected!r}, got {actual!r}")
+
+
+def soon(expected, look, what):
+    """Looks until it sees what is expected: Kafka acknowledges a change of metadata a little before it shows it."""
+    deadline = time.monotonic() + SOON_S
+    while (actual := look()) != expected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    equal(expected, actual, what)
 
 
 def fails(kind, call):
