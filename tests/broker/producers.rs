@@ -26,6 +26,21 @@ async fn franz_go_producer_loses_and_repeats_nothing() {
     killed_under("RINGLOG_PRODUCER_GO").await;
 }
 
+#[tokio::test]
+async fn kafka_python_producer_loses_and_repeats_nothing() {
+    killed_under("RINGLOG_PRODUCER_KAFKA_PYTHON").await;
+}
+
+#[tokio::test]
+async fn aiokafka_producer_loses_and_repeats_nothing() {
+    killed_under("RINGLOG_PRODUCER_AIOKAFKA").await;
+}
+
+#[tokio::test]
+async fn kafkajs_producer_loses_and_repeats_nothing() {
+    killed_under("RINGLOG_PRODUCER_KAFKAJS").await;
+}
+
 async fn killed_under(variable: &str) {
     let Ok(command) = std::env::var(variable) else {
         eprintln!("left out: {variable} names no producer");
