@@ -25,11 +25,13 @@ struct Topic {
 
 /// Answers a ListOffsets request.
 pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
+    let _admission;
     let topics = {
-        let body: ListOffsetsRequest<'_> = match request.body() {
+        let (body, elements): (ListOffsetsRequest<'_>, usize) = match request.counted_body() {
             Ok(body) => body,
             Err(error) => return request.malformed(error),
         };
+        _admission = shard.large_requests().admit(elements).await;
         plan(&shard, request.version, &body)
     };
     let finds = topics

@@ -42,14 +42,17 @@ struct Plan {
 /// Answers a Metadata request.
 pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
     let mut slice = TimeSlice::default();
+    let _admission;
     let plan = {
-        let body: MetadataRequest<'_> = match request.body() {
+        let (body, elements): (MetadataRequest<'_>, usize) = match request.counted_body() {
             Ok(body) => body,
             Err(error) => return request.malformed(error),
         };
         if request.version < FIRST_VERSION_BY_ID && asks_by_id(&body) {
             return refuse(&request, &body);
         }
+
+        _admission = shard.large_requests().admit(elements).await;
         plan(request.version, &body, &mut slice).await
     };
     let created = match &plan.asked {

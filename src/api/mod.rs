@@ -168,8 +168,14 @@ fn closed(reason: String) -> Pending {
 impl Request {
     /// The body as message `M`. Bytes behind it are ignored, as Kafka ignores them.
     pub fn body<'a, M: Message<'a>>(&'a self) -> Result<M, DecodeError> {
+        self.counted_body().map(|(body, _)| body)
+    }
+
+    /// The body, and how many elements there are in all its arrays: see [`LargeRequests`](crate::shard::LargeRequests).
+    pub fn counted_body<'a, M: Message<'a>>(&'a self) -> Result<(M, usize), DecodeError> {
         let mut decoder = Decoder::of_request(&self.frame[self.body_at..]);
-        M::decode(&mut decoder, self.version)
+        let body = M::decode(&mut decoder, self.version)?;
+        Ok((body, decoder.elements_read()))
     }
 
     /// Its frame, for a core that reads it again; this request can still be answered, and no longer be read.

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use crate::base::{PartitionIndex, TopicId, TopicPartition};
 use crate::partition::{Appended, Refusal};
-use crate::shard::{AT_ONCE, AppendedHere, Shard, TimeSlice, join_all};
+use crate::shard::{AT_ONCE, Admission, AppendedHere, Shard, TimeSlice, join_all};
 use crate::wire::batch::BatchView;
 use crate::wire::compression::Codec;
 use crate::wire::messages::produce_request::ProduceRequest;
@@ -29,6 +29,8 @@ const FIRST_ZSTD_VERSION: i16 = 7;
 
 /// What is left of the request once its frame has been split up.
 struct Plan {
+    /// Until the answer is there.
+    _admission: Admission,
     acks: i16,
     is_transactional: bool,
     topics: Vec<Topic>,
@@ -105,8 +107,10 @@ fn refuse_whole(plan: &Plan, pieces: &[Piece]) -> Option<ErrorCode> {
 async fn plan(shard: &Shard, request: &mut Request, slice: &mut TimeSlice) -> Result<Plan, Reply> {
     let mut ranges = Vec::new();
     let mut plan = {
-        let body: ProduceRequest<'_> = request.body().map_err(|error| request.malformed(error))?;
+        let counted = request.counted_body().map_err(|error| request.malformed(error))?;
+        let (body, elements): (ProduceRequest<'_>, usize) = counted;
         let mut plan = Plan {
+            _admission: shard.large_requests().admit(elements).await,
             acks: body.acks,
             is_transactional: body.transactional_id.is_some(),
             topics: Vec::new(),

@@ -12,6 +12,7 @@ mod fetching;
 mod flushing;
 
 mod join;
+mod large_requests;
 mod link;
 mod lookup;
 mod message;
@@ -60,6 +61,7 @@ pub use controller::{CONTROLLER_CORE, Created, Deleted, NewTopics};
 pub use fetch_session::{FetchContext, FetchTopicName, Planned, SessionPartition, SessionRequest};
 pub use flushing::AppendedHere;
 pub use join::{AT_ONCE, join_all};
+pub use large_requests::{Admission, LargeRequests};
 pub use link::MAILBOX_MESSAGES;
 pub use lookup::{FindEpochEnd, FindOffset, FoundOffset, OffsetTarget};
 pub use message::{Message, WatchId};
@@ -92,6 +94,7 @@ pub struct Shard {
     /// Closes one of this core's connections.
     close_connection: RefCell<Option<Rc<dyn Fn() -> bool>>>,
     next_watch: Cell<u64>,
+    large_requests: Rc<LargeRequests>,
     /// What core 0 told this core to do.
     orders: Orders,
 }
@@ -125,11 +128,17 @@ impl Shard {
             places: RefCell::new(Places::new(node.connection_limits.clone())),
             close_connection: RefCell::default(),
             next_watch: Cell::new(0),
+            large_requests: Rc::default(),
             orders: Orders::default(),
             node,
         });
         io::spawn(shard.clone().receive());
         shard
+    }
+
+    /// Who may be answered of those that name very much.
+    pub fn large_requests(&self) -> &Rc<LargeRequests> {
+        &self.large_requests
     }
 
     /// This core.

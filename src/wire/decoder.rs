@@ -156,6 +156,11 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// How many elements and tagged fields were read, of a request.
+    pub fn elements_read(&self) -> usize {
+        ELEMENTS_MAX.saturating_sub(self.elements_left)
+    }
+
     /// What is not read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.rest

@@ -24,7 +24,8 @@ pub fn read_u64(bytes: &[u8]) -> Result<(u64, usize), Fault> {
     read(bytes, U64_BYTES_MAX)
 }
 
-fn read(bytes: &[u8], bytes_max: usize) -> Result<(u64, usize), Fault> {
+/// The value at the start of `bytes` and the length that it takes, `bytes_max` at most.
+pub(in crate::wire) fn read(bytes: &[u8], bytes_max: usize) -> Result<(u64, usize), Fault> {
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().take(bytes_max).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);

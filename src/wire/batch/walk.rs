@@ -135,8 +135,20 @@ impl<'a> Walk<'a> {
         Ok(varint::unzigzag32(value as u32))
     }
 
-    /// A varint that may lie across two pieces.
     fn uvarint(&mut self, bytes_max: usize) -> Result<u64, Stop> {
+        let piece = self.stream.piece();
+        let here = &piece[..piece.len().min(self.record_left)];
+        match varint::read(here, bytes_max) {
+            Ok((value, len)) => {
+                self.stream.consume(len);
+                self.record_left -= len;
+                Ok(value)
+            }
+            Err(_) => self.uvarint_across_pieces(bytes_max),
+        }
+    }
+
+    fn uvarint_across_pieces(&mut self, bytes_max: usize) -> Result<u64, Stop> {
         let mut bytes = [0; varint::U64_BYTES_MAX];
         for at in 0..bytes_max {
             if self.record_left == 0 || !self.stream.fill()? {
@@ -146,9 +158,8 @@ impl<'a> Walk<'a> {
             self.stream.consume(1);
             self.record_left -= 1;
             if bytes[at] < 0x80 {
-                return varint::read_u64(&bytes[..=at])
-                    .map(|(value, _)| value)
-                    .map_err(|_| STRUCTURE);
+                let read = varint::read(&bytes[..=at], bytes_max);
+                return read.map(|(value, _)| value).map_err(|_| STRUCTURE);
             }
         }
         Err(STRUCTURE)
