@@ -13,7 +13,7 @@ mod cli;
 mod client;
 mod connections;
 mod edges;
-mod fairness;
+mod heavy;
 mod feed;
 mod fetch_sessions;
 mod fixtures;
