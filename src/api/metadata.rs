@@ -48,12 +48,11 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
             Ok(body) => body,
             Err(error) => return request.malformed(error),
         };
-        if request.version < FIRST_VERSION_BY_ID && asks_by_id(&body) {
-            return refuse(&request, &body);
-        }
-
         _admission = shard.large_requests().admit(elements).await;
-        plan(request.version, &body, &mut slice).await
+        match plan(request.version, &body, &mut slice).await {
+            Some(plan) => plan,
+            None => return refuse(&request, &body, &mut slice).await,
+        }
     };
     let created = match &plan.asked {
         Asked::Some(named) if plan.may_create => create_missing(&shard, named).await,
@@ -78,36 +77,8 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
     })
 }
 
-fn asks_by_id(body: &MetadataRequest<'_>) -> bool {
-    let topics = body.topics.iter().flat_map(|topics| topics.iter());
-    let mut by_id = topics.filter(|topic| topic.name.is_none() || !topic.topic_id.is_zero());
-    by_id.next().is_some()
-}
-
-/// The answer to a request that makes no sense: there is no room for an error but with the topics.
-fn refuse(request: &Request, body: &MetadataRequest<'_>) -> Reply {
-    let topics = body.topics.iter().flat_map(|topics| topics.iter());
-    let refused = topics.map(|topic| MetadataResponseTopic {
-        error_code: ErrorCode::INVALID_REQUEST.0,
-        name: Some(topic.name.unwrap_or_default()),
-        topic_id: topic.topic_id,
-        topic_authorized_operations: OPERATIONS_NOT_ASKED,
-        ..Default::default()
-    });
-    request.reply(&MetadataResponse {
-        controller_id: -1,
-        topics: refused.collect(),
-        cluster_authorized_operations: OPERATIONS_NOT_ASKED,
-        ..Default::default()
-    })
-}
-
-async fn plan(version: i16, body: &MetadataRequest<'_>, slice: &mut TimeSlice) -> Plan {
-    let by_id = body
-        .topics
-        .iter()
-        .flat_map(|topics| topics.iter())
-        .any(|topic| !topic.topic_id.is_zero());
+/// What is asked for; `None` when a version that can't do so asks by id.
+async fn plan(version: i16, body: &MetadataRequest<'_>, slice: &mut TimeSlice) -> Option<Plan> {
     // Asked for twice, a topic is answered once.
     let mut asked_before = BTreeSet::new();
     let asked = match &body.topics {
@@ -116,9 +87,20 @@ async fn plan(version: i16, body: &MetadataRequest<'_>, slice: &mut TimeSlice) -
         Some(topics) if topics.is_empty() && version == 0 => Asked::All,
         Some(topics) => {
             let mut named = Vec::new();
-            // Where any is asked for by its id, Kafka looks at no name.
-            let looked_at = topics.iter().filter(|topic| !by_id || !topic.topic_id.is_zero());
-            for topic in looked_at {
+            let mut by_id = false;
+            for topic in topics {
+                let has_id = !topic.topic_id.is_zero();
+                if version < FIRST_VERSION_BY_ID && (has_id || topic.name.is_none()) {
+                    return None;
+                }
+                // Where any is asked for by its id, Kafka looks at no name.
+                if has_id && !by_id {
+                    by_id = true;
+                    named.clear();
+                }
+                if by_id && !has_id {
+                    continue;
+                }
                 let one = match topic.name {
                     // Kafka's admin client leaves the name empty, not null, when it asks by id.
                     Some(name) if topic.topic_id.is_zero() => Named::Name(name.into_owned()),
@@ -131,12 +113,33 @@ async fn plan(version: i16, body: &MetadataRequest<'_>, slice: &mut TimeSlice) -
             Asked::Some(named)
         }
     };
-    Plan {
+    Some(Plan {
         asked,
         may_create: version < 4 || body.allow_auto_topic_creation,
         with_topic_operations: body.include_topic_authorized_operations,
         with_cluster_operations: body.include_cluster_authorized_operations,
+    })
+}
+
+/// The answer to a request that makes no sense: there is no room for an error but with the topics.
+async fn refuse(request: &Request, body: &MetadataRequest<'_>, slice: &mut TimeSlice) -> Reply {
+    let mut topics = Vec::new();
+    for topic in body.topics.iter().flat_map(|topics| topics.iter()) {
+        let refused = || MetadataResponseTopic {
+            error_code: ErrorCode::INVALID_REQUEST.0,
+            name: Some(topic.name.unwrap_or_default()),
+            topic_id: topic.topic_id,
+            topic_authorized_operations: OPERATIONS_NOT_ASKED,
+            ..Default::default()
+        };
+        topics.push(slice.spend(refused).await);
     }
+    request.reply(&MetadataResponse {
+        controller_id: -1,
+        topics: topics.into(),
+        cluster_authorized_operations: OPERATIONS_NOT_ASKED,
+        ..Default::default()
+    })
 }
 
 /// The answer of each topic, as the image has it when its slice comes.
