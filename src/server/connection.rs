@@ -245,6 +245,7 @@ impl Connection {
                     return Poll::Ready(false);
                 }
                 self.sender.replace(Some(cx.waker().clone()));
+                self.go_on_meanwhile(cx);
                 sending.as_mut().poll(cx).map(|outcome| outcome.is_ok())
             });
             let sent = sent.await;
@@ -255,6 +256,19 @@ impl Connection {
             self.activity.note();
         }
         !self.closed.get()
+    }
+
+    /// Lets produce requests go on while an answer is sent: one that has begun and isn't run would hold what others wait for,
+    /// as long as this client doesn't read. What else stands at the front has not begun.
+    fn go_on_meanwhile(&self, cx: &mut Context<'_>) {
+        let goes_on = self
+            .queue
+            .borrow()
+            .front()
+            .is_some_and(|front| front.overlaps.is_some());
+        if goes_on {
+            let _ = self.poll_queue(cx);
+        }
     }
 
     /// Polls the front request and those that overlap with it; ready when the front one is done, or the connection ends
