@@ -95,6 +95,55 @@ describe_configs() {
         grep -q "retention.ms=604800000" "$scratch/configs"
 }
 
+more_partitions() {
+    topics --alter --topic "$topic" --partitions 5 || return 1
+    topics --describe --topic "$topic" >"$scratch/described" || return 1
+    grep -q "PartitionCount: 5" "$scratch/described" && [ "$(grep -c "Leader: [0-9]" "$scratch/described")" = 5 ] &&
+        ! topics --alter --topic "$topic" --partitions 2
+}
+
+configs() { tool kafka.admin.ConfigCommand --bootstrap-server "$bootstrap" "$@"; }
+
+alter_topic_configs() {
+    local entity=(--entity-type topics --entity-name "$topic")
+    configs --alter "${entity[@]}" --add-config 'retention.ms=7200000,cleanup.policy=[delete,compact]' || return 1
+    configs --describe "${entity[@]}" >"$scratch/configs" || return 1
+    grep -q "retention.ms=7200000 .*DYNAMIC_TOPIC_CONFIG:retention.ms=7200000" "$scratch/configs" &&
+        grep -q "cleanup.policy=delete,compact .*DEFAULT_CONFIG:log.cleanup.policy=delete" "$scratch/configs" || return 1
+    configs --alter "${entity[@]}" --delete-config cleanup.policy || return 1
+    ! configs --describe "${entity[@]}" | grep -q cleanup.policy || return 1
+    ! configs --alter "${entity[@]}" --add-config no.such.config=1
+}
+
+alter_broker_configs() {
+    local node=(--entity-type brokers --entity-name 1) all=(--entity-type brokers --entity-default)
+    configs --alter "${all[@]}" --add-config message.max.bytes=3000000 || return 1
+    configs --alter "${node[@]}" --add-config message.max.bytes=4000000 || return 1
+    # The tool answers when the controller knows; the broker may follow a moment later.
+    sleep 1
+    configs --describe "${node[@]}" >"$scratch/configs" || return 1
+    configs --describe "${all[@]}" >>"$scratch/configs" || return 1
+    configs --alter "${node[@]}" --delete-config message.max.bytes || return 1
+    configs --alter "${all[@]}" --delete-config message.max.bytes || return 1
+    grep -q "message.max.bytes=4000000 .*{DYNAMIC_BROKER_CONFIG:message.max.bytes=4000000, \
+DYNAMIC_DEFAULT_BROKER_CONFIG:message.max.bytes=3000000, DEFAULT_CONFIG:message.max.bytes=1048588}" "$scratch/configs" &&
+        grep -q "message.max.bytes=3000000 .*{DYNAMIC_DEFAULT_BROKER_CONFIG:message.max.bytes=3000000}" "$scratch/configs" &&
+        ! configs --alter "${node[@]}" --add-config num.partitions=3
+}
+
+special_times() {
+    local time
+    for time in -1 latest; do [ "$(offsets --topic "$keyed" --time "$time")" = "$keyed:0:500" ] || return 1; done
+    for time in -2 earliest -4 earliest-local 0; do
+        [ "$(offsets --topic "$keyed" --time "$time")" = "$keyed:0:0" ] || return 1
+    done
+    local newest
+    newest=$(offsets --topic "$keyed" --time max-timestamp)
+    [ "${newest##*:}" -ge 0 ] && [ "${newest##*:}" -lt 500 ] || return 1
+    # Nothing is tiered, and no record comes from the future: no offset is told.
+    [ -z "$(offsets --topic "$keyed" --time latest-tiered)" ] && [ -z "$(offsets --topic "$keyed" --time 9999999999999)" ]
+}
+
 cluster_id() { tool org.apache.kafka.tools.ClusterTool cluster-id --bootstrap-server "$bootstrap" | grep -q "Cluster ID: ."; }
 
 api_versions() {
@@ -177,6 +226,10 @@ check console_consumer_reads_a_partition console_consumer
 check console_consumer_reads_from_an_offset console_consumer_from_offset
 check producer_perf_sends_50000_records producer_perf
 check kafka_configs_describes_a_topic describe_configs
+check kafka_configs_alters_a_topic alter_topic_configs
+check kafka_configs_alters_brokers alter_broker_configs
+check kafka_topics_adds_partitions more_partitions
+check get_offsets_tells_every_special_time special_times
 check kafka_cluster_tells_the_id cluster_id
 check kafka_broker_api_versions_lists_the_apis api_versions
 check kafka_features_describes_them features

@@ -9,12 +9,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.AlterConfigsOptions;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.CreateTopicsOptions;
 import org.apache.kafka.clients.admin.CreateTopicsResult;
 import org.apache.kafka.clients.admin.DescribeClusterResult;
 import org.apache.kafka.clients.admin.DescribeConfigsOptions;
+import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.common.TopicCollection;
@@ -22,7 +25,9 @@ import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.InvalidConfigurationException;
 import org.apache.kafka.common.errors.InvalidPartitionsException;
+import org.apache.kafka.common.errors.InvalidReplicaAssignmentException;
 import org.apache.kafka.common.errors.InvalidReplicationFactorException;
+import org.apache.kafka.common.errors.InvalidRequestException;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicIdException;
@@ -48,6 +53,9 @@ final class AdminChecks {
         checks.add("each_config_is_told_once_and_unknown_topics_have_none", this::configsOnce);
         checks.add("unknown_topics_are_unknown", this::unknown);
         checks.add("topics_are_deleted_by_name_and_by_id", this::delete);
+        checks.add("topics_get_more_partitions", this::morePartitions);
+        checks.add("topic_configs_are_set_appended_subtracted_and_deleted", this::alterTopic);
+        checks.add("refused_alterations_name_their_cause", this::refusedAlterations);
     }
 
     private void cluster() throws Exception {
@@ -204,5 +212,68 @@ final class AdminChecks {
         kit.admin.deleteTopics(TopicCollection.ofTopicIds(List.of(id))).all().get();
         Set<String> left = kit.admin.listTopics().names().get();
         that(!left.contains(first) && !left.contains(second), "gone");
+    }
+
+    private void morePartitions() throws Exception {
+        String name = kit.topic("grows", 2);
+        kit.admin.createPartitions(Map.of(name, NewPartitions.increaseTo(4))).all().get();
+        fails(InvalidPartitionsException.class,
+                () -> kit.admin.createPartitions(Map.of(name, NewPartitions.increaseTo(3))).all().get());
+        fails(InvalidReplicaAssignmentException.class, () -> kit.admin.createPartitions(
+                Map.of(name, NewPartitions.increaseTo(6, List.of(List.of(1))))).all().get());
+        fails(UnknownTopicOrPartitionException.class,
+                () -> kit.admin.createPartitions(Map.of(kit.name("absent"), NewPartitions.increaseTo(3))).all().get());
+        int told = 0;
+        for (int attempt = 0; attempt < 100 && told != 4; attempt++) {
+            told = kit.admin.describeTopics(List.of(name)).allTopicNames().get().get(name).partitions().size();
+            Thread.sleep(told == 4 ? 0 : 50);
+        }
+        equal(4, told, "partitions");
+    }
+
+    private void alterTopic() throws Exception {
+        ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, kit.topic("altered", 1));
+        alter(topic, AlterConfigOp.OpType.SET, "retention.ms", "7200000");
+        alter(topic, AlterConfigOp.OpType.APPEND, "cleanup.policy", "compact");
+        settles(topic, "cleanup.policy", "delete,compact");
+        settles(topic, "retention.ms", "7200000");
+        alter(topic, AlterConfigOp.OpType.SUBTRACT, "cleanup.policy", "delete");
+        settles(topic, "cleanup.policy", "compact");
+        alter(topic, AlterConfigOp.OpType.DELETE, "cleanup.policy", "");
+        settles(topic, "cleanup.policy", "delete");
+        kit.admin.incrementalAlterConfigs(Map.of(topic, List.of(op(AlterConfigOp.OpType.SET, "retention.ms", "1"))),
+                new AlterConfigsOptions().validateOnly(true)).all().get();
+        settles(topic, "retention.ms", "7200000");
+    }
+
+    private void refusedAlterations() throws Exception {
+        ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, kit.topic("unaltered", 1));
+        ConfigResource absent = new ConfigResource(ConfigResource.Type.TOPIC, kit.name("absent"));
+        ConfigResource broker = new ConfigResource(ConfigResource.Type.BROKER, "1");
+        AlterConfigOp.OpType set = AlterConfigOp.OpType.SET;
+        fails(InvalidConfigurationException.class, () -> alter(topic, set, "no.such.config", "1"));
+        fails(InvalidConfigurationException.class, () -> alter(topic, set, "retention.ms", "soon"));
+        fails(InvalidConfigurationException.class,
+                () -> alter(topic, AlterConfigOp.OpType.APPEND, "retention.ms", "1"));
+        fails(UnknownTopicOrPartitionException.class, () -> alter(absent, set, "retention.ms", "1"));
+        fails(InvalidRequestException.class, () -> alter(broker, set, "num.partitions", "3"));
+    }
+
+    private void alter(ConfigResource resource, AlterConfigOp.OpType type, String name, String value) throws Exception {
+        kit.admin.incrementalAlterConfigs(Map.of(resource, List.of(op(type, name, value)))).all().get();
+    }
+
+    private static AlterConfigOp op(AlterConfigOp.OpType type, String name, String value) {
+        return new AlterConfigOp(new ConfigEntry(name, value), type);
+    }
+
+    /** Kafka answers a change when its controller knows it; a broker may follow a moment later. */
+    private void settles(ConfigResource resource, String name, String value) throws Exception {
+        String told = null;
+        for (int attempt = 0; attempt < 100 && !value.equals(told); attempt++) {
+            told = kit.admin.describeConfigs(List.of(resource)).all().get().get(resource).get(name).value();
+            Thread.sleep(value.equals(told) ? 0 : 50);
+        }
+        equal(value, told, name);
     }
 }
