@@ -39,6 +39,7 @@ pub fn rows() -> Vec<Row> {
         batches(),
         fetched(),
         listed(),
+        administered(),
     ]
     .into_iter()
     .flatten()
@@ -91,7 +92,7 @@ fn headers() -> Vec<Row> {
         row(
             "a client id that is not UTF-8",
             metadata(&text(&[0xff, 0xfe, 0x80])),
-            Closed,
+            Served(None),
         ),
         row("a client id longer than the frame", metadata(&i16(5_000)), Closed),
         row(
@@ -424,6 +425,14 @@ fn batches() -> Vec<Row> {
             ErrorCode::INVALID_RECORD,
         ),
         refused(
+            "a producer epoch below -1",
+            Batch {
+                producer: (5, -2, 0),
+                ..good.clone()
+            },
+            ErrorCode::INVALID_PRODUCER_EPOCH,
+        ),
+        refused(
             "a producer without a sequence",
             Batch {
                 producer: (5, 0, -1),
@@ -540,6 +549,57 @@ fn listed() -> Vec<Row> {
             "a time that has no meaning",
             list_offsets(0, &[(0, -9)]),
             Error(ErrorCode::UNSUPPORTED_VERSION, at),
+        ),
+    ]
+}
+
+fn administered() -> Vec<Row> {
+    let name = "not-there";
+    let topic = [text(name.as_bytes()), i32(1), i16(1), i32(0), i32(0)].concat();
+    let create = |timeout_ms| request(19, 2, &[one(topic.clone()), i32(timeout_ms), vec![1]].concat());
+    let delete = |timeout_ms| request(20, 1, &[one(text(name.as_bytes())), i32(timeout_ms)].concat());
+    let find = |key_type: i8| request(10, 1, &[text(b"group"), vec![key_type as u8]].concat());
+    let identify = |id: i64, epoch: i16| {
+        let body = [vec![0], vec![0], i32(1_000), i64(id), i16(epoch), vec![0]].concat();
+        request(22, 3, &body)
+    };
+    let transact = |timeout_ms| request(22, 1, &[text(b"t"), i32(timeout_ms)].concat());
+    let topic_code_at = 4 + 4 + 4 + 2 + name.len();
+    vec![
+        row(
+            "CreateTopics with no time",
+            create(0),
+            Error(ErrorCode::REQUEST_TIMED_OUT, topic_code_at),
+        ),
+        row(
+            "DeleteTopics with no time",
+            delete(0),
+            Error(ErrorCode::REQUEST_TIMED_OUT, topic_code_at),
+        ),
+        row(
+            "FindCoordinator for a type of key that does not exist",
+            find(5),
+            Error(ErrorCode::INVALID_REQUEST, 8),
+        ),
+        row(
+            "InitProducerId with an id and no epoch",
+            identify(5, -1),
+            Error(ErrorCode::INVALID_REQUEST, 9),
+        ),
+        row(
+            "InitProducerId with an epoch and no id",
+            identify(-1, 3),
+            Error(ErrorCode::INVALID_REQUEST, 9),
+        ),
+        row(
+            "a transaction of no time",
+            transact(0),
+            Error(ErrorCode::INVALID_TRANSACTION_TIMEOUT, 8),
+        ),
+        row(
+            "a transaction of more time than is allowed",
+            transact(2_000_000_000),
+            Error(ErrorCode::INVALID_TRANSACTION_TIMEOUT, 8),
         ),
     ]
 }
