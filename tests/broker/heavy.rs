@@ -13,16 +13,16 @@ use ringlog::wire::{ApiKey, Records};
 use crate::harness::Broker;
 use crate::raw::Connection;
 
-const TOPIC: &str = "hostile";
+const TOPIC: &str = "heavy";
 
 /// Before topic ids.
 const PRODUCE: i16 = 12;
 const METADATA: i16 = 12;
 
-fn create(connection: &mut Connection) {
+fn create(connection: &mut Connection, partitions: i32) {
     let topic = CreatableTopic {
         name: TOPIC.into(),
-        num_partitions: 1,
+        num_partitions: partitions,
         replication_factor: 1,
         ..Default::default()
     };
@@ -71,11 +71,11 @@ fn ten_million_topics_in_a_request_are_refused_and_cost_nothing() {
     // Version 9 and on: a name of one byte, no partition, no tag.
     const TOPICS: usize = 10_000_000;
     let mut frame = client.frame(PRODUCE, &ProduceRequest::default());
-    let (no_topics, no_tags) = (frame.len() - 2, 1);
-    frame.truncate(no_topics);
+    // In the place of no topics, and of no tags behind them.
+    frame.truncate(frame.len() - 2);
     frame.extend([0x81, 0xad, 0xe2, 0x04]);
     frame.extend([2, b't', 1, 0].repeat(TOPICS));
-    frame.extend([0; 1][..no_tags].iter());
+    frame.push(0);
     let size = (frame.len() - 4) as i32;
     frame[..4].copy_from_slice(&size.to_be_bytes());
     client.write(&frame);
@@ -84,19 +84,29 @@ fn ten_million_topics_in_a_request_are_refused_and_cost_nothing() {
     // The frame itself may still be there, and nothing more.
     let held_kib = broker.resident_kib().saturating_sub(before_kib) as usize;
     assert!(held_kib * 1024 < 2 * frame.len(), "{held_kib} KiB");
-    let told = broker.stderr();
-    assert!(told.contains("a request may name 262144 in all"), "{told}");
+    let is_told = || broker.stderr().contains("a request may name 262144 in all");
+    assert!(
+        (0..500).any(|_| is_told() || {
+            std::thread::sleep(Duration::from_millis(10));
+            false
+        }),
+        "it is told why"
+    );
 }
 
 #[test]
 fn batches_that_take_long_to_walk_let_others_in_between() {
-    // Decompresses to 64 MiB, forty times: seconds of a core.
+    const PARTITIONS: i32 = 40;
+    // Decompresses to 64 MiB, for each partition: seconds of a core.
     let bomb = batch(Codec::Zstd, &vec![0; 64 << 20]);
     let broker = Broker::start_with(&["ringlog.cores=1"]);
     let mut client = Connection::open(&broker);
-    create(&mut client);
+    create(&mut client, PARTITIONS);
     let mut bystander = Connection::open(&broker);
-    let correlation_id = client.send(PRODUCE, &produce((0..40).map(|_| (0, Some(&bomb[..])))));
+    let correlation_id = client.send(
+        PRODUCE,
+        &produce((0..PARTITIONS).map(|index| (index, Some(&bomb[..])))),
+    );
     bystander.call(METADATA, &MetadataRequest::default());
     assert!(
         client.is_silent_for(Duration::from_nanos(1)),
@@ -104,19 +114,20 @@ fn batches_that_take_long_to_walk_let_others_in_between() {
     );
     let answer = client.answer::<ProduceRequest>(PRODUCE, correlation_id);
     let topic = answer.responses.iter().next().expect("the topic's answer");
-    let offsets: Vec<i64> = topic
-        .partition_responses
-        .iter()
-        .map(|partition| partition.base_offset)
-        .collect();
-    assert_eq!(offsets, (0..40).collect::<Vec<i64>>());
+    assert_eq!(topic.partition_responses.len(), PARTITIONS as usize);
+    assert!(
+        topic
+            .partition_responses
+            .iter()
+            .all(|partition| partition.error_code == 0)
+    );
 }
 
 #[test]
 fn a_request_that_pauses_is_not_overtaken_by_the_next_of_its_connection() {
     let broker = Broker::start_with(&["ringlog.cores=1"]);
     let mut client = Connection::open(&broker);
-    create(&mut client);
+    create(&mut client, 1);
     let (first, second) = (batch(Codec::None, b"first"), batch(Codec::None, b"second"));
     // Two hundred thousand partitions that do not exist stand before the one that does.
     let unknown = (1..200_000).map(|index| (index, None));
