@@ -1,9 +1,11 @@
 //! What may be set on a broker, or on all, while it runs (Kafka's `DynamicBrokerConfig.validateConfigs`).
 
+use super::listeners;
 use super::setting::{Effect, UpdateMode};
 use super::table::{broker_setting, family};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 /// Broker settings that can't be set while the broker runs, for INVALID_REQUEST. The text is Kafka's, where Kafka has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +63,10 @@ fn check(name: &str, value: &str) -> Result<String, BrokerConfigError> {
         Effect::Only(_, why) | Effect::Refused(why) if !setting.serves(&checked) => {
             refuse(format!("{name} can't be served: {why}"))
         }
+        // A core that serves doesn't wait for a name server.
+        _ if name == "max.connections.per.ip.overrides" && !are_ip_address_counts(&checked) => refuse(
+            format!("{name}={value}: expected IP addresses; names are looked up at the start only"),
+        ),
         // Beyond its range: 0 would be neither a time nor "for ever".
         _ if name == "log.retention.ms" && checked.parse() == Ok(0) => refuse(
             "requirement failed: log.retention.ms must be unlimited (-1) or, greater than or equal to 1"
@@ -68,6 +74,11 @@ fn check(name: &str, value: &str) -> Result<String, BrokerConfigError> {
         ),
         _ => Ok(checked),
     }
+}
+
+fn are_ip_address_counts(text: &str) -> bool {
+    let counts = listeners::address_counts(text).unwrap_or_default();
+    counts.iter().all(|(host, _)| host.parse::<IpAddr>().is_ok())
 }
 
 #[cfg(test)]
@@ -103,6 +114,19 @@ mod tests {
             (true, &[("unheard.of", "5")], Ok(())),
             (false, &[("ringlog.ack", "durable")], Ok(())),
             (false, &[("cordoned.log.dirs", "")], Ok(())),
+            (
+                true,
+                &[("max.connections.per.ip.overrides", "10.0.0.1:5,[::1]:3")],
+                Ok(()),
+            ),
+            (
+                true,
+                &[("max.connections.per.ip.overrides", "somewhere:5")],
+                Err(
+                    "max.connections.per.ip.overrides=somewhere:5: expected IP addresses; names are looked up at \
+                     the start only",
+                ),
+            ),
             (
                 false,
                 &[("num.partitions", "3"), ("node.id", "3")],

@@ -1,6 +1,5 @@
 //! Binding the configured listeners, and what clients are told of them.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
@@ -8,7 +7,6 @@ use crate::api::Role;
 use crate::config::{Config, ListenerConfig};
 use crate::io::fs;
 use crate::io::net::{self, Bound};
-use crate::shard::ConnectionLimits;
 
 /// Linux keeps the host's name here; at most 64 bytes (`__NEW_UTS_LEN`).
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -70,25 +68,6 @@ pub fn bind(config: &Config, cores: usize) -> Result<BoundListeners, String> {
         by_core,
         advertised,
         controllers,
-    })
-}
-
-/// How many connections there may be.
-///
-/// # Errors
-/// A text that names the address of `max.connections.per.ip.overrides` that is none.
-pub fn connection_limits(config: &Config) -> Result<ConnectionLimits, String> {
-    let mut overrides = BTreeMap::new();
-    for (host, connections_max) in config.connections_per_address_overrides() {
-        let addresses = net::resolve_now(host, 0)
-            .map_err(|error| format!("max.connections.per.ip.overrides: {host}: {error}"))?;
-        let addresses = addresses.iter().map(|address| address.ip().to_canonical());
-        overrides.extend(addresses.map(|address| (address, connections_max)));
-    }
-    Ok(ConnectionLimits {
-        all_max: config.connections_max(),
-        address_max: config.connections_per_address_max(),
-        overrides,
     })
 }
 

@@ -18,7 +18,9 @@ use crate::io::mesh::{self, Port};
 use crate::io::net::{Listener, Stream};
 
 use crate::io::{self, Options, Signal, signal};
-use crate::shard::{AddressIsFull, CONTROLLER_CORE, MAILBOX_MESSAGES, Message, Node, Shard, Visitor};
+use crate::shard::{
+    AddressIsFull, CONTROLLER_CORE, ConnectionLimits, MAILBOX_MESSAGES, Message, Node, Shard, Visitor,
+};
 
 use super::connection::{self, Terms};
 use super::connections::Connections;
@@ -82,7 +84,7 @@ impl Broker {
             stall_limit: config.stall_limit(),
             pin: config.pin(),
         };
-        let connection_limits = listeners::connection_limits(&config)?;
+        let connection_limits = ConnectionLimits::new(&config)?;
         let node = Arc::new(Node {
             config,
             connection_limits,

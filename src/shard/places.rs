@@ -1,15 +1,16 @@
 //! Places for connections: `max.connections`, and how many of one address.
 //!
 //! Core 0 counts for the node. A core asks it for each connection that it accepts, and gives the place back when the connection
-//! ends. Without limits nobody counts.
+//! ends. All are counted, limited or not: a limit may be set while they are there.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::base::CoreId;
-use crate::io;
+use crate::config::Config;
 use crate::io::local::{Receiver, Sender, oneshot};
+use crate::io::{self, net};
 
 use super::message::{Reply, Request};
 use super::{CONTROLLER_CORE, Shard};
@@ -44,16 +45,15 @@ pub struct AddressIsFull {
 /// The right to have one connection; given back when dropped.
 pub struct Place {
     shard: Rc<Shard>,
-    counted: Option<IpAddr>,
+    address: IpAddr,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(address) = self.counted else { return };
         if self.shard.core == CONTROLLER_CORE {
-            self.shard.end_place_here(address);
+            self.shard.end_place_here(self.address);
         } else {
-            self.shard.tell(CONTROLLER_CORE, Request::EndPlace(address));
+            self.shard.tell(CONTROLLER_CORE, Request::EndPlace(self.address));
         }
     }
 }
@@ -80,10 +80,23 @@ enum Answer {
 }
 
 impl ConnectionLimits {
-    /// Whether anything has to be counted. The settings' defaults are more than a process can have.
-    fn are_any(&self) -> bool {
-        let none = i32::MAX as usize;
-        self.all_max < none || self.address_max < none || !self.overrides.is_empty()
+    /// Those that `config` sets. Names in `max.connections.per.ip.overrides` are looked up.
+    ///
+    /// # Errors
+    /// A text that names the address that is none.
+    pub fn new(config: &Config) -> Result<ConnectionLimits, String> {
+        let mut overrides = BTreeMap::new();
+        for (host, connections_max) in config.connections_per_address_overrides() {
+            let addresses = net::resolve_now(host, 0)
+                .map_err(|error| format!("max.connections.per.ip.overrides: {host}: {error}"))?;
+            let addresses = addresses.iter().map(|address| address.ip().to_canonical());
+            overrides.extend(addresses.map(|address| (address, connections_max)));
+        }
+        Ok(ConnectionLimits {
+            all_max: config.connections_max(),
+            address_max: config.connections_per_address_max(),
+            overrides,
+        })
     }
 
     fn of(&self, address: IpAddr) -> usize {
@@ -100,6 +113,12 @@ impl Places {
             by_address: BTreeMap::new(),
             waiting: VecDeque::new(),
         }
+    }
+
+    /// From now on these count. Nobody who is there has to go.
+    pub(super) fn take_limits(&mut self, limits: ConnectionLimits) {
+        self.limits = limits;
+        self.admit_waiting();
     }
 
     fn ask(&mut self, visitor: Visitor) -> Answer {
@@ -128,6 +147,10 @@ impl Places {
     fn end(&mut self, address: IpAddr) {
         self.leave(address);
         self.taken -= 1;
+        self.admit_waiting();
+    }
+
+    fn admit_waiting(&mut self) {
         while self.taken < self.limits.all_max
             && let Some((waiting, sender)) = self.waiting.pop_front()
         {
@@ -158,12 +181,6 @@ impl Shard {
     /// # Errors
     /// When the address has all that it may have.
     pub async fn place(self: &Rc<Self>, visitor: Visitor) -> Result<Place, AddressIsFull> {
-        if !self.node.connection_limits.are_any() {
-            return Ok(Place {
-                shard: self.clone(),
-                counted: None,
-            });
-        }
         let outcome = match self.core {
             CONTROLLER_CORE => self.place_here(visitor).await,
             _ => match self.link.ask(CONTROLLER_CORE, Request::Place(visitor)).await {
@@ -173,7 +190,7 @@ impl Shard {
         };
         outcome.map(|()| Place {
             shard: self.clone(),
-            counted: Some(visitor.address),
+            address: visitor.address,
         })
     }
 
@@ -243,6 +260,28 @@ mod tests {
             address,
             is_protected: false,
         }
+    }
+
+    #[test]
+    fn a_limit_that_is_raised_lets_in_who_waits() {
+        let mut places = places(1, 9);
+        assert!(matches!(places.ask(visitor(HERE)), Answer::In));
+        let Answer::Later(mut turn) = places.ask(visitor(HERE)) else {
+            panic!("there is one place")
+        };
+        let limits = |all_max| ConnectionLimits {
+            all_max,
+            ..places.limits.clone()
+        };
+        let (raised, lowered) = (limits(2), limits(1));
+        places.take_limits(raised);
+        assert!(turn.try_take().is_some());
+        places.take_limits(lowered);
+        places.end(HERE);
+        assert!(
+            matches!(places.ask(visitor(HERE)), Answer::Later(_)),
+            "one is still there"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::metadata::{Change, Image, Partition, Topic};
 use crate::wire::batch::BatchView;
 
 use super::owned::Assigned;
+use super::places::ConnectionLimits;
 use super::{Shard, join_all};
 
 /// Logs that are flushed and closed at once at a stop; the device is the limit, not the core.
@@ -113,6 +114,11 @@ impl Shard {
             self.node.config.with_dynamic(image.cluster_configs(), on_broker)
         };
         self.owned.borrow_mut().take_config(&config);
+        match ConnectionLimits::new(&config) {
+            Ok(limits) => self.places.borrow_mut().take_limits(limits),
+            // Only a start looks names up, so this is none of what can be set now.
+            Err(error) => tracing::error!("{error}"),
+        }
         *self.config.borrow_mut() = Rc::new(config);
     }
 

@@ -336,7 +336,7 @@ fn produced(connection: &mut Connection, topic: &str, partitions: i32) -> Vec<i1
 }
 
 /// Changes single settings, which must succeed.
-fn alter(
+pub fn alter(
     connection: &mut Connection,
     kind: i8,
     name: &str,

@@ -9,6 +9,7 @@ use ringlog::wire::messages::metadata_request::MetadataRequest;
 use ringlog::wire::messages::produce_request::ProduceRequest;
 use tokio::net::TcpSocket;
 
+use crate::administration::alter;
 use crate::connections::{TOPIC, create, fetch, produce_to};
 use crate::harness::{Broker, PATIENCE, free_address};
 use crate::raw::{Connection, produce_request};
@@ -97,6 +98,26 @@ fn past_max_connections_a_new_one_waits_until_another_ends() {
         drop(there.remove(2));
         late.answer::<MetadataRequest>(METADATA, sent);
     }
+}
+
+#[test]
+fn limits_that_are_set_while_the_broker_runs_count_at_once() {
+    const BROKER: i8 = 4;
+    const SET: i8 = 0;
+    let broker = Broker::start();
+    let mut there: Vec<Connection> = (0..4).map(|_| Connection::open(&broker)).collect();
+    for connection in &mut there {
+        connection.call(METADATA, &MetadataRequest::default());
+    }
+    alter(&mut there[0], BROKER, "", &[("max.connections", SET, Some("4"))]);
+    let mut late = Connection::open(&broker);
+    let sent = late.send(METADATA, &MetadataRequest::default());
+    assert!(late.is_silent_for(Duration::from_millis(100)));
+    alter(&mut there[0], BROKER, "", &[("max.connections", SET, Some("5"))]);
+    late.answer::<MetadataRequest>(METADATA, sent);
+    let per_address = [("max.connections.per.ip", SET, Some("5"))];
+    alter(&mut there[0], BROKER, "", &per_address);
+    Connection::open(&broker).expect_closed();
 }
 
 #[test]
