@@ -130,6 +130,7 @@ pub async fn produce_stubbornly(bootstrap: HostPort, client: u32, batches: u32, 
 
 /// A producer without an id that never sends anything twice: what isn't acknowledged may be there or not.
 pub async fn produce_plainly(bootstrap: HostPort, client: u32, records: u32, model: Model) {
+    model.notes().careless.insert(client);
     let cluster = connect(bootstrap).await;
     let topic = topic_id(&cluster).await;
     let mut next = Numbers::default();

@@ -6,7 +6,7 @@ use ringlog::io::Planted;
 use ringlog::io::sim::{Faults, HostId, Seen, Simulation};
 
 use crate::clients::{self, PARTITIONS};
-use crate::kit::Setup;
+use crate::kit::{Setup, connect};
 use crate::model::Model;
 
 const PIPELINED: u32 = 5;
@@ -148,7 +148,8 @@ impl Run {
     fn work_until(&mut self, enough: usize) {
         let (sim, model) = (self.setup.sim.clone(), self.model.clone());
         let limit = sim.now() + PATIENCE;
-        let at_first = model.acknowledged_count();
+        let bootstrap = self.setup.bootstrap();
+        let is_up = sim.run(self.clients, move || async { drop(connect(bootstrap).await) });
         while model.acknowledged_count() < enough {
             assert!(
                 sim.now() < limit,
@@ -162,7 +163,7 @@ impl Run {
             match sim.chance(0..24) {
                 0 => self.be_cut_off(),
                 // A broker that has not recovered yet needs room, and says so and ends.
-                1 if model.acknowledged_count() > at_first => self.be_full(),
+                1 if is_up.has_ended() => self.be_full(),
                 _ => {}
             }
         }
