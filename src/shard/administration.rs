@@ -30,12 +30,12 @@ impl Shard {
                 _ => unreachable!("topics to grow are answered with what became of them"),
             };
         };
-        let _turn = controller.turn().await;
+        let turn = controller.turn().await;
         let request = asked
             .body()
             .map_err(|_| Refusal::from(ErrorCode::INVALID_REQUEST))?;
         let decision = controller::create_partitions(&self.image.borrow(), &request);
-        self.commit(&controller, decision.records).await?;
+        self.commit(turn, decision.records).await?;
         Ok(decision.answers)
     }
 
@@ -56,7 +56,7 @@ impl Shard {
                 _ => unreachable!("settings to alter are answered with what became of them"),
             };
         };
-        let _turn = controller.turn().await;
+        let turn = controller.turn().await;
         let decision = controller::alter_configs(
             &self.image.borrow(),
             &changes,
@@ -64,7 +64,7 @@ impl Shard {
             self.node.id(),
             &self.config(),
         );
-        self.commit(&controller, decision.records).await?;
+        self.commit(turn, decision.records).await?;
         Ok(decision.answers)
     }
 }

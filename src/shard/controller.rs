@@ -47,7 +47,7 @@ pub type Deleted = Result<Vec<(DeleteTarget, Result<DeletedTopic, DeleteError>)>
 pub(super) struct Controller {
     quorum: RefCell<Option<Quorum>>,
     busy: Cell<bool>,
-    waiting: RefCell<VecDeque<Sender<()>>>,
+    waiting: RefCell<VecDeque<Sender<Turn>>>,
 }
 
 /// The right to change the metadata; passes on when dropped.
@@ -101,22 +101,26 @@ impl Controller {
     }
 
     pub(super) async fn turn(self: &Rc<Self>) -> Turn {
-        while self.busy.replace(true) {
-            let (sender, receiver) = oneshot();
-            self.waiting.borrow_mut().push_back(sender);
-            let _ = receiver.await;
+        if !self.busy.replace(true) {
+            return Turn(self.clone());
         }
-        Turn(self.clone())
+        let (sender, receiver) = oneshot();
+        self.waiting.borrow_mut().push_back(sender);
+        receiver.await.expect("who waits in line is served")
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.busy.set(false);
-        let mut waiting = self.0.waiting.borrow_mut();
-        while let Some(next) = waiting.pop_front() {
-            if next.send(()).is_ok() {
-                return;
+        loop {
+            let next = self.0.waiting.borrow_mut().pop_front();
+            match next {
+                None => return self.0.busy.set(false),
+                Some(gone) if gone.is_closed() => {}
+                Some(next) => {
+                    let _ = next.send(Turn(self.0.clone()));
+                    return;
+                }
             }
         }
     }
@@ -213,7 +217,7 @@ impl Shard {
                 _ => unreachable!("topics to create are answered with what became of them"),
             };
         };
-        let _turn = controller.turn().await;
+        let turn = controller.turn().await;
         let decided = topics.with_request(|request| {
             controller::create_topics(&self.image.borrow(), request, &self.config(), || {
                 TopicId(random_uuid())
@@ -221,7 +225,7 @@ impl Shard {
         });
         // The frame was read before it came here; a second reading cannot fail.
         let decision = decided.map_err(|_| Refusal::from(ErrorCode::INVALID_REQUEST))?;
-        self.commit(&controller, decision.records).await?;
+        self.commit(turn, decision.records).await?;
         Ok(decision.answers)
     }
 
@@ -237,10 +241,10 @@ impl Shard {
                 _ => unreachable!("topics to delete are answered with what became of them"),
             };
         };
-        let _turn = controller.turn().await;
+        let turn = controller.turn().await;
         let enabled = self.node.config.delete_topics();
         let decision = controller::delete_topics(&self.image.borrow(), &targets, enabled);
-        self.commit(&controller, decision.records).await?;
+        self.commit(turn, decision.records).await?;
         Ok(decision.answers)
     }
 
@@ -252,25 +256,31 @@ impl Shard {
                 _ => unreachable!("a block of ids is answered with its outcome"),
             };
         };
-        let _turn = controller.turn().await;
+        let turn = controller.turn().await;
         let (block, records) = {
             let image = self.image.borrow();
             controller::allocate_producer_ids(&image, self.node.id(), self.broker_epoch())
                 .ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?
         };
-        self.commit(&controller, records).await?;
+        self.commit(turn, records).await?;
         Ok(block)
     }
 
-    /// Commits `records` and applies them on every core.
-    pub(super) async fn commit(
-        self: &Rc<Self>,
-        controller: &Controller,
-        records: Records,
-    ) -> Result<(), Refusal> {
+    /// Commits `records` and applies them on every core. A change that has begun goes through whatever becomes of who asked
+    /// for it: it has a task of its own, which holds the turn to its end.
+    pub(super) async fn commit(self: &Rc<Self>, turn: Turn, records: Records) -> Result<(), Refusal> {
         if records.is_empty() {
             return Ok(());
         }
+        let shard = self.clone();
+        spawn(async move { shard.commit_everywhere(&turn.0, records).await }).await
+    }
+
+    async fn commit_everywhere(
+        self: &Rc<Self>,
+        controller: &Rc<Controller>,
+        records: Records,
+    ) -> Result<(), Refusal> {
         for batch in controller.propose(records).await.map_err(storage_refusal)? {
             self.apply(&batch);
             let told = self.link.peers().map(|peer| {
@@ -297,6 +307,12 @@ impl Shard {
     /// # Errors
     /// What could not be flushed: the stop is then not a clean one.
     pub async fn stop_all(self: &Rc<Self>) -> Result<(), String> {
+        // A change that has begun is made on every core first; none begins after it.
+        let controller = self.controller();
+        let _turn = match &controller {
+            Some(controller) => Some(controller.turn().await),
+            None => None,
+        };
         let told = self.link.peers().map(|peer| {
             let shard = self.clone();
             async move { shard.link.ask(peer, Request::Stop).await }
@@ -308,7 +324,6 @@ impl Shard {
                 outcome = outcome.and(closed);
             }
         }
-        let controller = self.controller.borrow_mut().take();
         let quorum = controller.and_then(|controller| controller.quorum.borrow_mut().take());
         if let Some(quorum) = quorum {
             outcome = outcome.and(quorum.close().await);
@@ -327,5 +342,34 @@ fn storage_refusal(error: io::Error) -> Refusal {
     Refusal {
         code: ErrorCode::KAFKA_STORAGE_ERROR,
         message: Some(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_turn_that_came_to_someone_who_is_gone_passes_on() {
+        let controller = Rc::new(Controller {
+            quorum: RefCell::new(None),
+            busy: Cell::new(false),
+            waiting: RefCell::default(),
+        });
+        let Poll::Ready(first) = poll(pin!(controller.turn())) else {
+            panic!("nobody has the turn")
+        };
+        let (mut gone, mut last) = (Box::pin(controller.turn()), pin!(controller.turn()));
+        assert!(poll(gone.as_mut()).is_pending() && poll(last.as_mut()).is_pending());
+        drop(first);
+        drop(gone);
+        assert!(poll(last).is_ready());
     }
 }

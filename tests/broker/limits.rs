@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use ringlog::wire::messages::fetch_request::FetchRequest;
 use ringlog::wire::messages::metadata_request::MetadataRequest;
 use ringlog::wire::messages::produce_request::ProduceRequest;
@@ -15,6 +16,7 @@ use crate::harness::{Broker, PATIENCE, free_address};
 use crate::raw::{Connection, produce_request};
 
 const METADATA: i16 = 12;
+const CREATE: i16 = 7;
 const FETCH: i16 = 12;
 const PRODUCE: i16 = 12;
 /// Far longer than a test runs.
@@ -203,6 +205,44 @@ fn the_brokers_listener_is_not_kept_closed_by_the_others_clients() {
     }
     drop(there);
     late.answer::<MetadataRequest>(METADATA, sent);
+}
+
+#[test]
+fn a_change_goes_through_though_its_connection_has_to_go() {
+    let second = free_address();
+    let mut broker = Broker::not_started(&[]);
+    let listeners = format!("listeners=CLIENTS://{},BROKERS://{second}", broker.address);
+    broker.set(&[
+        &listeners,
+        "listener.security.protocol.map=CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT",
+        "inter.broker.listener.name=BROKERS",
+        "max.connections=1",
+    ]);
+    broker.start_again();
+    let create = |name: &str| CreateTopicsRequest {
+        topics: vec![CreatableTopic {
+            name: name.to_string().into(),
+            num_partitions: 1,
+            replication_factor: 1,
+            ..Default::default()
+        }]
+        .into(),
+        timeout_ms: 10_000,
+        ..Default::default()
+    };
+    for round in 0..60 {
+        let mut doomed = Connection::open(&broker);
+        doomed.call(METADATA, &MetadataRequest::default());
+        doomed.send(CREATE, &create(&format!("topic-{round}")));
+        std::thread::sleep(Duration::from_micros(round * 50));
+        let mut of_broker = Connection::over(TcpStream::connect(second).unwrap());
+        of_broker.call(METADATA, &MetadataRequest::default());
+    }
+    let mut of_broker = Connection::over(TcpStream::connect(second).unwrap());
+    let created = of_broker.call(CREATE, &create("after-all"));
+    let topic = created.topics.iter().next().expect("the topic's answer");
+    assert_eq!((topic.error_code, &topic.error_message), (0, &None));
+    assert!(broker.stop().success());
 }
 
 #[test]
