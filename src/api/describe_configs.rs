@@ -1,5 +1,6 @@
 //! DescribeConfigs (key 32), versions 1–4, for topics and this broker; the values come from `config`'s one table.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::base::NodeId;
@@ -7,7 +8,7 @@ use crate::config::{ConfigRow, ConfigSynonym, describe_all_brokers, describe_bro
 use crate::metadata::Configs;
 use crate::metadata::controller::{BROKER_RESOURCE, TOPIC_RESOURCE};
 use crate::metadata::names::validate_topic_name;
-use crate::shard::Shard;
+use crate::shard::{Shard, TimeSlice};
 use crate::wire::messages::create_topics_response::CreatableTopicConfigs;
 use crate::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use crate::wire::messages::describe_configs_response::{
@@ -24,29 +25,40 @@ struct Wanted<'a> {
     documentation: bool,
 }
 
-/// Answers a DescribeConfigs request.
+/// Answers a DescribeConfigs request. A resource that is named twice is answered once: its answer is a thousand times as long as its
+/// name.
 pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
-    let body: DescribeConfigsRequest<'_> = match request.body() {
+    let (body, elements): (DescribeConfigsRequest<'_>, usize) = match request.counted_body() {
         Ok(body) => body,
         Err(error) => return request.malformed(error),
     };
-    let results = body.resources.iter().map(|resource| {
-        let wanted = Wanted {
-            keys: resource
-                .configuration_keys
-                .iter()
-                .flat_map(|keys| keys.iter())
-                .collect(),
-            synonyms: body.include_synonyms,
-            documentation: body.include_documentation,
-        };
-        match rows(&shard, &resource) {
-            Ok(rows) => described(resource, rows, &wanted),
-            Err((code, message)) => refused(resource, code, message),
+    let _admission = shard.large_requests().admit(elements).await;
+    let mut slice = TimeSlice::default();
+    let mut named_before = BTreeSet::new();
+    let mut results = Vec::new();
+    for resource in body.resources.iter() {
+        if !named_before.insert((resource.resource_type, resource.resource_name.clone())) {
+            continue;
         }
-    });
+        let answer = || {
+            let wanted = Wanted {
+                keys: resource
+                    .configuration_keys
+                    .iter()
+                    .flat_map(|keys| keys.iter())
+                    .collect(),
+                synonyms: body.include_synonyms,
+                documentation: body.include_documentation,
+            };
+            match rows(&shard, &resource) {
+                Ok(rows) => described(resource, rows, &wanted),
+                Err((code, message)) => refused(resource, code, message),
+            }
+        };
+        results.push(slice.spend(answer).await);
+    }
     request.reply(&DescribeConfigsResponse {
-        results: results.collect(),
+        results: results.into(),
         ..Default::default()
     })
 }

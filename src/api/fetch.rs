@@ -12,8 +12,8 @@ use crate::base::{FetchSessionId, LeaderEpoch, Offset, PartitionIndex};
 use crate::io;
 use crate::partition::ReadRange;
 use crate::shard::{
-    FetchContext, FetchTopicName, Planned, ReadAnswer, ReadOutcome, SessionPartition, SessionRequest, Shard,
-    Wanted,
+    Admission, FetchContext, FetchTopicName, Planned, ReadAnswer, ReadOutcome, SessionPartition,
+    SessionRequest, Shard, Wanted,
 };
 use crate::wire::messages::fetch_request::{FetchPartition, FetchRequest};
 use crate::wire::messages::fetch_response::{
@@ -38,17 +38,22 @@ struct Limits {
     is_follower: bool,
 }
 
+/// A fetch that names more partitions that aren't there is answered at once: while it waited they would all be in memory.
+const UNKNOWN_PARTITIONS_MAX: usize = 4_096;
+
 /// A partition, and what there is to say of it.
 type Answered = (Planned, ReadAnswer);
 
 /// Answers a fetch request.
 pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
-    let (session, limits) = {
-        let body: FetchRequest<'_> = match request.body() {
+    let (session, limits, admission) = {
+        let (body, elements): (FetchRequest<'_>, usize) = match request.counted_body() {
             Ok(body) => body,
             Err(error) => return request.malformed(error),
         };
-        (session_request(request.version, &body), limits(&shard, &body))
+        let admission = shard.large_requests().admit(elements).await;
+        let session = session_request(request.version, &body);
+        (session, limits(&shard, &body), admission)
     };
     // It may wait for long, and its frame may be large.
     request.frame = BytesMut::new();
@@ -61,7 +66,7 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
     let Some(isolation) = limits.isolation else {
         return unknown_isolation(&request, asked_id, unreadable.unwrap_or_default());
     };
-    let mut answered = read(&shard, &context, &limits).await;
+    let mut answered = read(&shard, &context, &limits, admission).await;
     if context.is_outdated() {
         return without_partitions(&request, ErrorCode::INVALID_FETCH_SESSION_EPOCH, asked_id);
     }
@@ -167,7 +172,13 @@ fn range(asked: &FetchPartition) -> ReadRange {
 }
 
 /// Reads what may have something to say, until there is enough, something to report, or no time left.
-async fn read(shard: &Rc<Shard>, context: &FetchContext, limits: &Limits) -> Vec<Answered> {
+async fn read(
+    shard: &Rc<Shard>,
+    context: &FetchContext,
+    limits: &Limits,
+    admission: Admission,
+) -> Vec<Answered> {
+    let mut admission = Some(admission);
     let deadline = io::now() + limits.wait;
     loop {
         let planned = plan(shard, context, limits);
@@ -175,7 +186,9 @@ async fn read(shard: &Rc<Shard>, context: &FetchContext, limits: &Limits) -> Vec
         // As in Kafka a partition that is unknown is answered with the others, and alone it isn't waited for.
         let has_partitions = !wanted.is_empty() || context.session.borrow().has_idle();
         let time_left = deadline.since(io::now());
-        let waits = has_partitions && context.may_wait() && !time_left.is_zero();
+        let unknown = planned.len() - wanted.len();
+        let waits =
+            has_partitions && unknown <= UNKNOWN_PARTITIONS_MAX && context.may_wait() && !time_left.is_zero();
         let round = shard
             .read(&wanted, limits.bytes_max, limits.bytes_min, waits)
             .await;
@@ -183,6 +196,7 @@ async fn read(shard: &Rc<Shard>, context: &FetchContext, limits: &Limits) -> Vec
             Some(parked) if !round.is_enough => {
                 let is_quiet = context.session.borrow_mut().park(parked.watch());
                 if is_quiet {
+                    admission.take();
                     let _ = io::timeout(time_left, parked.fired()).await;
                 }
             }

@@ -6,6 +6,8 @@ use ringlog::base::Timestamp;
 use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
 use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use ringlog::wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use ringlog::wire::messages::metadata_request::MetadataRequest;
 use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use ringlog::wire::{ApiKey, Records};
@@ -162,4 +164,56 @@ fn a_client_id_need_not_be_there_nor_be_text() {
         let answer = client.answer::<MetadataRequest>(1, 1);
         assert_eq!(answer.brokers.len(), 1);
     }
+}
+
+#[test]
+fn a_resource_that_is_named_very_often_is_described_once() {
+    let broker = Broker::start();
+    let mut client = Connection::open(&broker);
+    let resource = || DescribeConfigsResource {
+        resource_type: 4,
+        resource_name: "1".into(),
+        configuration_keys: None,
+    };
+    let request = DescribeConfigsRequest {
+        resources: (0..60_000).map(|_| resource()).collect(),
+        include_synonyms: true,
+        include_documentation: true,
+    };
+    let answer = client.call(4, &request);
+    let results: Vec<_> = answer.results.iter().map(|result| result.error_code).collect();
+    assert_eq!(results, [0]);
+}
+
+#[test]
+fn a_fetch_of_very_many_partitions_that_are_not_there_does_not_wait() {
+    let broker = Broker::start();
+    let mut client = Connection::open(&broker);
+    create(&mut client, 1);
+    let fetch = |partitions: i32| {
+        let partition = |partition| FetchPartition {
+            partition,
+            ..Default::default()
+        };
+        let topic = FetchTopic {
+            topic: TOPIC.into(),
+            partitions: (0..partitions).map(partition).collect(),
+            ..Default::default()
+        };
+        FetchRequest {
+            // Far longer than a test runs.
+            max_wait_ms: 600_000,
+            min_bytes: 1,
+            max_bytes: 1 << 20,
+            session_epoch: -1,
+            topics: vec![topic].into(),
+            ..Default::default()
+        }
+    };
+    let answer = client.call(11, &fetch(20_000));
+    let topic = answer.responses.iter().next().expect("the topic");
+    assert_eq!(topic.partitions.iter().count(), 20_000);
+    // A few of them are waited with.
+    client.send(11, &fetch(100));
+    assert!(client.is_silent_for(Duration::from_millis(300)));
 }
