@@ -141,6 +141,11 @@ impl Shard {
         let controller = Controller::new(quorum);
         self.controller.replace(Some(controller.clone()));
         *self.image.borrow_mut() = image;
+        // A log that no start of this node is in was begun just now.
+        if self.image.borrow().broker(self.node.id()).is_none() {
+            self.refuse_partitions_without_their_log()
+                .map_err(|error| format!("log.dirs: {error}"))?;
+        }
         self.commit_start(&controller)
             .await
             .map_err(|error| failed(&error))?;

@@ -27,6 +27,20 @@ impl Shard {
         self.open_owned()
     }
 
+    /// Beside a new metadata log no partition can stand: it is the log that is missing, and nothing is to be touched.
+    pub(super) fn refuse_partitions_without_their_log(&self) -> Result<(), LogError> {
+        let found = dir::partitions_now(self.node.config.log_dir())?;
+        match found.into_iter().find(|found| found.topic != METADATA_TOPIC) {
+            None => Ok(()),
+            Some(found) => Err(LogError::Io {
+                path: found.path,
+                error: io::Error::other(
+                    "a partition is here, and the metadata log that knows its topic is not: put __cluster_metadata-0 back",
+                ),
+            }),
+        }
+    }
+
     /// Sets aside what stands in the log directory and is no partition of the image: the topic was deleted, and the process
     /// died before its files were.
     pub(super) fn set_strays_aside(&self) -> Result<(), LogError> {

@@ -196,6 +196,33 @@ async fn damage_inside_the_metadata_log_refuses_to_start() {
     }
 }
 
+#[tokio::test]
+async fn partitions_without_their_metadata_log_refuse_to_start_and_stay_as_they_are() {
+    let mut broker = Broker::start();
+    create_topic(&broker, "kept", 1).await;
+    send(&partition(&broker, "kept", 0).await, [number(1)]).await;
+    assert!(broker.stop().success());
+    let (log, elsewhere) = (
+        broker.data().join("__cluster_metadata-0"),
+        broker.data().join("aside"),
+    );
+    fs::rename(&log, &elsewhere).unwrap();
+    for _ in 0..2 {
+        let ended = Running::spawn(&mut broker.command()).wait();
+        assert!(!ended.status.success());
+        assert!(
+            ended.stderr.contains("put __cluster_metadata-0 back"),
+            "{}",
+            ended.stderr
+        );
+        assert!(broker.data().join("kept-0").exists(), "nothing was touched");
+    }
+    fs::remove_dir_all(&log).unwrap();
+    fs::rename(&elsewhere, &log).unwrap();
+    broker.start_again();
+    assert_eq!(end_offset(&broker, "kept", 0).await, Some(1));
+}
+
 fn flip_a_bit_in_the_middle(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;

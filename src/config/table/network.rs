@@ -31,10 +31,9 @@ pub const NETWORK: &[Setting] = &[
     text(
         "inter.broker.listener.name",
         "",
-        "The listener that brokers use among themselves.",
+        "The listener that brokers use among themselves. Past `max.connections` its connections come in, and another has to go.",
     )
-    .unset()
-    .inert("this release runs as a single node"),
+    .unset(),
     kind(
         "security.inter.broker.protocol",
         Kind::OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]),

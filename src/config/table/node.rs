@@ -40,7 +40,7 @@ pub const NODE: &[Setting] = &[
     list("log.dirs", "", "The data directory. One; several come later.").unset(),
     text("metadata.log.dir", "", "Where the metadata log stands.")
         .unset()
-        .inert("the metadata log stands in the data directory"),
+        .refused("the metadata log stands in the data directory"),
     list(
         "controller.listener.names",
         "CONTROLLER",
