@@ -36,6 +36,10 @@ const IN_FLIGHT_MAX: usize = 64;
 /// for each of the five that a Java producer has under way, and more than one frame only if they are small.
 const QUEUED_BYTES_MAX: usize = 8 << 20;
 
+/// Answers of one connection that wait to be sent; while they are more, no further produce request begins. Usual answers have
+/// some hundred bytes, one to a request that names 262,144 partitions some ten million.
+const UNSENT_BYTES_MAX: usize = 1 << 20;
+
 /// Bytes in one send. A client that takes no such piece within `connections.max.idle.ms` counts as idle.
 const SEND_BYTES_MAX: usize = 1 << 20;
 
@@ -82,6 +86,8 @@ struct Slot {
     only_reads: bool,
     /// Of its frame.
     frame_bytes: usize,
+    /// It has been run, and is to be run on.
+    has_run: bool,
     state: SlotState,
 }
 
@@ -175,6 +181,7 @@ impl Connection {
             overlaps: started.overlaps,
             only_reads: started.only_reads,
             frame_bytes,
+            has_run: false,
             state: SlotState::Running(started.future),
         });
         self.wake_answerer();
@@ -282,16 +289,22 @@ impl Connection {
                 .set(queue.iter().map(|slot| slot.frame_bytes).sum());
         }
         let mut may_begin = true;
+        let mut unsent_bytes = 0;
         for (place, slot) in queue.iter_mut().enumerate() {
             if !may_begin || (place > 0 && slot.overlaps.is_none()) {
                 break;
             }
+            if unsent_bytes > UNSENT_BYTES_MAX && !slot.has_run {
+                break;
+            }
+            slot.has_run = true;
             if let SlotState::Running(future) = &mut slot.state
                 && let Poll::Ready(reply) = future.as_mut().poll(cx)
             {
                 slot.state = SlotState::Done(reply);
             }
             may_begin = slot.lets_the_next_begin();
+            unsent_bytes += slot.unsent_bytes();
         }
         let is_answered = queue.front().is_some_and(Slot::is_done);
         let is_over = self.ending.get() && queue.is_empty();
@@ -336,6 +349,14 @@ impl Slot {
     fn lets_the_next_begin(&self) -> bool {
         let begun = self.overlaps.as_ref();
         begun.is_some_and(|begun| begun.is_set() || self.is_done())
+    }
+
+    /// What its answer holds until it is sent.
+    fn unsent_bytes(&self) -> usize {
+        match &self.state {
+            SlotState::Done(Reply::Send(segments)) => segments.iter().map(Bytes::len).sum(),
+            _ => 0,
+        }
     }
 
     fn is_done(&self) -> bool {
