@@ -118,7 +118,11 @@ impl Shard {
         };
         let outcome = match plan {
             Ok(plan) => plan.run().await,
-            Err(error) => Err(error),
+            Err(error) => {
+                // Nothing was flushed, so nothing is in doubt; who sends its batch again has it flushed then.
+                tracing::warn!("{partition}: a flush could not begin: {error}");
+                return Err(ErrorCode::KAFKA_STORAGE_ERROR);
+            }
         };
         let mut owned = self.owned.borrow_mut();
         let Some(replica) = owned.get_mut(partition) else {

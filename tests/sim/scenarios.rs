@@ -99,6 +99,29 @@ fn what_the_disk_refuses_is_a_storage_error() {
     }
 }
 
+/// A new epoch's entry is written with its first flush: a disk that has room for the batch and not for that took the partition's
+/// writes away until a restart.
+#[test]
+fn a_disk_that_is_full_when_a_flush_begins_takes_writes_again_when_there_is_room() {
+    for room in (60..160).step_by(2) {
+        let mut setup = Setup::new(room, Faults::none(), &["ringlog.ack=durable"]);
+        setup.start();
+        let client = setup.sim.add_host(1);
+        assert_eq!(produces(&setup, client), Ok(()));
+        setup.crash();
+        setup.start();
+        setup.sim.pass(Duration::from_secs(1));
+        setup.sim.set_faults(Faults {
+            disk_bytes_max: setup.sim.stored_bytes(setup.host) + room,
+            ..Faults::none()
+        });
+        let _ = produces(&setup, client);
+        setup.sim.set_faults(Faults::none());
+        assert_eq!(produces(&setup, client), Ok(()), "with room for {room} bytes");
+        setup.stop();
+    }
+}
+
 /// What a record to partition 0 comes to.
 fn produces(setup: &Setup, client: HostId) -> Result<(), ErrorCode> {
     let bootstrap = setup.bootstrap();
