@@ -148,6 +148,10 @@ impl Process {
         let core = &self.cores[id.index()];
         let woken = core.ready.take(world.chance.index(core.ready.len()));
         woken.is_queued.store(false, Ordering::Relaxed);
+        if woken.has_ended.load(Ordering::Relaxed) {
+            // It was woken once more in its last turn; its slot may be another task's by now, which must not be run under this waker.
+            return;
+        }
         let slot = woken.slot;
         let body = core.tasks.borrow_mut()[slot].body.take();
         let Some(mut body) = body else { return };
