@@ -99,6 +99,25 @@ impl ConnectionLimits {
         })
     }
 
+    /// With what `now` sets over the node's own settings, whose limits these are. No name is looked up: only `own` may have any, and
+    /// a core that serves doesn't wait for a name server.
+    pub(super) fn with_dynamic(&self, own: &Config, now: &Config) -> ConnectionLimits {
+        let set = now.connections_per_address_overrides();
+        let overrides = match set == own.connections_per_address_overrides() {
+            true => self.overrides.clone(),
+            false => set
+                .into_iter()
+                .filter_map(|(address, connections_max)| Some((address.parse().ok()?, connections_max)))
+                .map(|(address, connections_max): (IpAddr, usize)| (address.to_canonical(), connections_max))
+                .collect(),
+        };
+        ConnectionLimits {
+            all_max: now.connections_max(),
+            address_max: now.connections_per_address_max(),
+            overrides,
+        }
+    }
+
     fn of(&self, address: IpAddr) -> usize {
         self.overrides.get(&address).copied().unwrap_or(self.address_max)
     }
@@ -260,6 +279,18 @@ mod tests {
             address,
             is_protected: false,
         }
+    }
+
+    #[test]
+    fn names_of_the_file_stay_as_they_were_found_and_what_is_set_later_goes_before_them() {
+        let config = |text: &str| Config::parse(Some(text), &[]).unwrap().0;
+        let own = config("max.connections.per.ip.overrides=somewhere.invalid:1");
+        let found = places(100, 2).limits;
+        let more = config("max.connections=7\nmax.connections.per.ip.overrides=somewhere.invalid:1");
+        let limits = found.with_dynamic(&own, &more);
+        assert_eq!((limits.all_max, &limits.overrides), (7, &found.overrides));
+        let set = config("max.connections.per.ip.overrides=127.0.0.1:5");
+        assert_eq!(found.with_dynamic(&own, &set).overrides, [(HERE, 5)].into());
     }
 
     #[test]

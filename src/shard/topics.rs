@@ -14,8 +14,7 @@ use crate::metadata::{Change, Image, Partition, Topic};
 use crate::wire::batch::BatchView;
 
 use super::owned::Assigned;
-use super::places::ConnectionLimits;
-use super::{Shard, join_all};
+use super::{CONTROLLER_CORE, Shard, join_all};
 
 /// Logs that are flushed and closed at once at a stop; the device is the limit, not the core.
 const CLOSING_AT_ONCE: usize = 32;
@@ -128,10 +127,12 @@ impl Shard {
             self.node.config.with_dynamic(image.cluster_configs(), on_broker)
         };
         self.owned.borrow_mut().take_config(&config);
-        match ConnectionLimits::new(&config) {
-            Ok(limits) => self.places.borrow_mut().take_limits(limits),
-            // Only a start looks names up, so this is none of what can be set now.
-            Err(error) => tracing::error!("{error}"),
+        if self.core == CONTROLLER_CORE {
+            let limits = self
+                .node
+                .connection_limits
+                .with_dynamic(&self.node.config, &config);
+            self.places.borrow_mut().take_limits(limits);
         }
         *self.config.borrow_mut() = Rc::new(config);
     }
