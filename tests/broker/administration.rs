@@ -4,7 +4,6 @@ use ringlog::base::{LeaderEpoch, Offset, Timestamp};
 use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
 use ringlog::wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
-use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use ringlog::wire::messages::describe_topic_partitions_request::{
     Cursor, DescribeTopicPartitionsRequest, TopicRequest,
@@ -16,7 +15,7 @@ use ringlog::wire::messages::metadata_request::{MetadataRequest, MetadataRequest
 use ringlog::wire::{ErrorCode, Str};
 
 use crate::harness::Broker;
-use crate::raw::{Connection, expect_appended, produce_request};
+use crate::raw::{Connection, create_topic, expect_appended, produce_request};
 
 const TOPIC: &str = "administered";
 const PRODUCE: i16 = 12;
@@ -31,7 +30,7 @@ const DELETE: i8 = 1;
 fn partitions_that_were_added_take_records_on_every_core_and_survive_a_kill() {
     let mut broker = Broker::start();
     let mut connection = Connection::open(&broker);
-    create(&mut connection, TOPIC, 2);
+    create_topic(&mut connection, TOPIC, 2);
     assert_eq!(grow(&mut connection, TOPIC, 16), 0);
     let all: Vec<i32> = (0..16).collect();
     // Several connections, so that some are accepted by either core.
@@ -50,7 +49,7 @@ fn partitions_that_were_added_take_records_on_every_core_and_survive_a_kill() {
 fn a_topic_does_not_shrink_and_one_that_is_not_there_does_not_grow() {
     let broker = Broker::start();
     let mut connection = Connection::open(&broker);
-    create(&mut connection, TOPIC, 2);
+    create_topic(&mut connection, TOPIC, 2);
     assert_eq!(grow(&mut connection, TOPIC, 1), ErrorCode::INVALID_PARTITIONS.0);
     assert_eq!(grow(&mut connection, TOPIC, 2), ErrorCode::INVALID_PARTITIONS.0);
     let absent = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0;
@@ -62,7 +61,7 @@ fn a_topic_does_not_shrink_and_one_that_is_not_there_does_not_grow() {
 fn a_topics_settings_count_at_once_on_every_core_and_after_a_restart() {
     let mut broker = Broker::start();
     let mut connection = Connection::open(&broker);
-    create(&mut connection, TOPIC, 16);
+    create_topic(&mut connection, TOPIC, 16);
     alter(
         &mut connection,
         TOPIC_RESOURCE,
@@ -103,7 +102,7 @@ fn a_topics_settings_count_at_once_on_every_core_and_after_a_restart() {
 fn what_brokers_are_set_to_counts_for_topics_that_set_nothing_and_survives_a_restart() {
     let mut broker = Broker::start_with(&["message.max.bytes=2000000"]);
     let mut connection = Connection::open(&broker);
-    create(&mut connection, TOPIC, 16);
+    create_topic(&mut connection, TOPIC, 16);
     let told =
         |connection: &mut Connection| described(connection, TOPIC_RESOURCE, TOPIC, "max.message.bytes");
     assert_eq!(told(&mut connection), ("2000000".into(), 4));
@@ -155,7 +154,7 @@ fn what_brokers_are_set_to_counts_for_topics_that_set_nothing_and_survives_a_res
 fn append_time_and_durability_change_on_open_partitions() {
     let broker = Broker::start();
     let mut connection = Connection::open(&broker);
-    create(&mut connection, TOPIC, 2);
+    create_topic(&mut connection, TOPIC, 2);
     let append_time = |connection: &mut Connection| {
         let records = batch();
         let answer = connection.call(PRODUCE, &produce_request(TOPIC, &[0, 1], &records));
@@ -186,8 +185,8 @@ type Page = (&'static [&'static str], i32, At, Vec<Listed>, At);
 fn topics_are_described_page_by_page_in_the_order_of_their_names() {
     let broker = Broker::start_with(&["max.request.partition.size.limit=5"]);
     let mut connection = Connection::open(&broker);
-    create(&mut connection, "zz", 3);
-    create(&mut connection, "aa", 4);
+    create_topic(&mut connection, "zz", 3);
+    create_topic(&mut connection, "aa", 4);
     let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0;
     let invalid = ErrorCode::INVALID_TOPIC_EXCEPTION.0;
     let refused = ErrorCode::INVALID_REQUEST.0;
@@ -295,7 +294,7 @@ fn a_partition_that_could_not_be_opened_is_opened_when_it_is_asked_for_again() {
     let mut connection = Connection::open(&broker);
     let obstacle = broker.data().join(format!("{TOPIC}-1"));
     std::fs::write(&obstacle, "").unwrap();
-    create(&mut connection, TOPIC, 3);
+    create_topic(&mut connection, TOPIC, 3);
     assert_eq!(refused(&mut connection, TOPIC, 3), [1]);
     std::fs::remove_file(&obstacle).unwrap();
     let mut closed = vec![1];
@@ -380,22 +379,6 @@ fn described(connection: &mut Connection, kind: i8, name: &str, setting: &str) -
     let config = result.configs.iter().next().expect("the setting");
     let value = config.value.expect("a value");
     (value.to_string(), config.config_source)
-}
-
-fn create(connection: &mut Connection, name: &str, partitions: i32) {
-    let request = CreateTopicsRequest {
-        topics: [CreatableTopic {
-            name: name.into(),
-            num_partitions: partitions,
-            replication_factor: 1,
-            ..Default::default()
-        }]
-        .into_iter()
-        .collect(),
-        ..Default::default()
-    };
-    let answer = connection.call(7, &request);
-    assert_eq!(answer.topics.iter().next().expect("its answer").error_code, 0);
 }
 
 /// The code that a request for so many partitions is answered with.

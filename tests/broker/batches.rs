@@ -4,10 +4,9 @@ use ringlog::base::{self, Timestamp};
 use ringlog::wire::ErrorCode;
 use ringlog::wire::batch::{BatchBuilder, layout};
 use ringlog::wire::compression::Codec;
-use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 
 use crate::harness::Broker;
-use crate::raw::{Connection, produce_request};
+use crate::raw::{Connection, create_topic, produce_request};
 
 const TOPIC: &str = "batches";
 
@@ -30,21 +29,6 @@ fn lying_batch(codec: Codec) -> Vec<u8> {
     batch
 }
 
-fn create(connection: &mut Connection) {
-    let topic = CreatableTopic {
-        name: TOPIC.into(),
-        num_partitions: 1,
-        replication_factor: 1,
-        ..Default::default()
-    };
-    let request = CreateTopicsRequest {
-        topics: vec![topic].into(),
-        ..Default::default()
-    };
-    let answer = connection.call(7, &request);
-    assert!(answer.topics.iter().all(|topic| topic.error_code == 0));
-}
-
 /// What the broker says to `records` in a request of `version`.
 fn answer(connection: &mut Connection, version: i16, records: &[u8]) -> ErrorCode {
     let answer = connection.call(version, &produce_request(TOPIC, &[0], records));
@@ -57,7 +41,7 @@ fn answer(connection: &mut Connection, version: i16, records: &[u8]) -> ErrorCod
 fn zstd_needs_a_produce_version_that_knows_it() {
     let broker = Broker::start();
     let mut connection = Connection::open(&broker);
-    create(&mut connection);
+    create_topic(&mut connection, TOPIC, 1);
     for version in [3, 6] {
         let refused = ErrorCode::UNSUPPORTED_COMPRESSION_TYPE;
         assert_eq!(answer(&mut connection, version, &batch(Codec::Zstd)), refused);
@@ -77,7 +61,7 @@ fn compressed_batches_that_lie_are_refused_unless_the_topic_trusts_headers() {
     ] {
         let broker = Broker::start_with(&[setting]);
         let mut connection = Connection::open(&broker);
-        create(&mut connection);
+        create_topic(&mut connection, TOPIC, 1);
         assert_eq!(answer(&mut connection, PRODUCE, &lying_batch(Codec::Zstd)), code);
     }
 }

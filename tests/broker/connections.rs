@@ -6,7 +6,7 @@ use std::time::Duration;
 use ringlog::base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
-use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use ringlog::wire::messages::create_topics_request::CreateTopicsRequest;
 use ringlog::wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use ringlog::wire::messages::fetch_response::FetchResponse;
 use ringlog::wire::messages::metadata_request::MetadataRequest;
@@ -14,7 +14,9 @@ use ringlog::wire::messages::produce_request::ProduceRequest;
 use ringlog::wire::{ErrorCode, Records};
 
 use crate::harness::{Broker, PATIENCE};
-use crate::raw::{Connection, expect_appended, list_offsets_request, produce_request};
+use crate::raw::{
+    Connection, create_topic, create_topic_request, expect_appended, list_offsets_request, produce_request,
+};
 
 pub const TOPIC: &str = "waits";
 /// Enough that each of two cores owns some.
@@ -279,7 +281,7 @@ fn a_request_sees_what_those_before_it_on_its_connection_did() {
     let broker = Broker::start();
     let mut connection = Connection::open(&broker);
     let records = batch(1);
-    let mut bytes = connection.frame(7, &create_request());
+    let mut bytes = connection.frame(7, &create_topic_request(TOPIC, PARTITIONS));
     bytes.extend(connection.frame(PRODUCE, &produce_request(TOPIC, &[0], &records)));
     bytes.extend(connection.frame(FETCH, &fetch(&[0], 0, 1)));
     connection.write(&bytes);
@@ -452,22 +454,7 @@ fn transactional_records_need_a_transactional_id() {
 }
 
 pub fn create(connection: &mut Connection) {
-    let answer = connection.call(7, &create_request());
-    assert!(answer.topics.iter().all(|topic| topic.error_code == 0));
-}
-
-fn create_request() -> CreateTopicsRequest<'static> {
-    CreateTopicsRequest {
-        topics: [CreatableTopic {
-            name: TOPIC.into(),
-            num_partitions: PARTITIONS,
-            replication_factor: 1,
-            ..Default::default()
-        }]
-        .into_iter()
-        .collect(),
-        ..Default::default()
-    }
+    create_topic(connection, TOPIC, PARTITIONS);
 }
 
 /// A batch of so many records, as a producer sends it.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use ringlog::base::Timestamp;
 use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
-use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use ringlog::wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use ringlog::wire::messages::metadata_request::MetadataRequest;
@@ -13,28 +12,13 @@ use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequ
 use ringlog::wire::{ApiKey, Records};
 
 use crate::harness::Broker;
-use crate::raw::Connection;
+use crate::raw::{Connection, create_topic};
 
 const TOPIC: &str = "heavy";
 
 /// Before topic ids.
 const PRODUCE: i16 = 12;
 const METADATA: i16 = 12;
-
-fn create(connection: &mut Connection, partitions: i32) {
-    let topic = CreatableTopic {
-        name: TOPIC.into(),
-        num_partitions: partitions,
-        replication_factor: 1,
-        ..Default::default()
-    };
-    let request = CreateTopicsRequest {
-        topics: vec![topic].into(),
-        ..Default::default()
-    };
-    let answer = connection.call(7, &request);
-    assert!(answer.topics.iter().all(|topic| topic.error_code == 0));
-}
 
 fn batch(codec: Codec, value: &[u8]) -> Vec<u8> {
     let mut batch = BatchBuilder::new(codec);
@@ -103,7 +87,7 @@ fn batches_that_take_long_to_walk_let_others_in_between() {
     let bomb = batch(Codec::Zstd, &vec![0; 64 << 20]);
     let broker = Broker::start_with(&["ringlog.cores=1"]);
     let mut client = Connection::open(&broker);
-    create(&mut client, PARTITIONS);
+    create_topic(&mut client, TOPIC, PARTITIONS);
     let mut bystander = Connection::open(&broker);
     let correlation_id = client.send(
         PRODUCE,
@@ -129,7 +113,7 @@ fn batches_that_take_long_to_walk_let_others_in_between() {
 fn a_request_that_pauses_is_not_overtaken_by_the_next_of_its_connection() {
     let broker = Broker::start_with(&["ringlog.cores=1"]);
     let mut client = Connection::open(&broker);
-    create(&mut client, 1);
+    create_topic(&mut client, TOPIC, 1);
     let (first, second) = (batch(Codec::None, b"first"), batch(Codec::None, b"second"));
     // Two hundred thousand partitions that do not exist stand before the one that does.
     let unknown = (1..200_000).map(|index| (index, None));
@@ -189,7 +173,7 @@ fn a_resource_that_is_named_very_often_is_described_once() {
 fn a_fetch_of_very_many_partitions_that_are_not_there_does_not_wait() {
     let broker = Broker::start();
     let mut client = Connection::open(&broker);
-    create(&mut client, 1);
+    create_topic(&mut client, TOPIC, 1);
     let fetch = |partitions: i32| {
         let partition = |partition| FetchPartition {
             partition,

@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use ringlog::wire::messages::fetch_request::FetchRequest;
 use ringlog::wire::messages::metadata_request::MetadataRequest;
 use ringlog::wire::messages::produce_request::ProduceRequest;
@@ -13,7 +12,7 @@ use tokio::net::TcpSocket;
 use crate::administration::alter;
 use crate::connections::{TOPIC, create, fetch, produce_to};
 use crate::harness::{Broker, PATIENCE, free_address};
-use crate::raw::{Connection, produce_request};
+use crate::raw::{Connection, create_topic_request, produce_request};
 
 const METADATA: i16 = 12;
 const CREATE: i16 = 7;
@@ -164,19 +163,23 @@ fn served_in_the_end(open: impl Fn() -> Connection) {
     }
 }
 
-#[test]
-fn the_brokers_listener_is_not_kept_closed_by_the_others_clients() {
+/// A broker with a listener for clients and, at the second address, one of the brokers.
+fn with_brokers_listener(settings: &[&str]) -> (Broker, SocketAddr) {
     let second = free_address();
-    let mut broker = Broker::not_started(&[]);
+    let mut broker = Broker::not_started(settings);
     let listeners = format!("listeners=CLIENTS://{},BROKERS://{second}", broker.address);
     broker.set(&[
         &listeners,
         "listener.security.protocol.map=CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT",
         "inter.broker.listener.name=BROKERS",
-        "max.connections=3",
-        "connections.max.idle.ms=-1",
     ]);
     broker.start_again();
+    (broker, second)
+}
+
+#[test]
+fn the_brokers_listener_is_not_kept_closed_by_the_others_clients() {
+    let (broker, second) = with_brokers_listener(&["max.connections=3", "connections.max.idle.ms=-1"]);
     let mut there: Vec<Connection> = (0..3).map(|_| Connection::open(&broker)).collect();
     for connection in &mut there {
         connection.call(METADATA, &MetadataRequest::default());
@@ -209,37 +212,17 @@ fn the_brokers_listener_is_not_kept_closed_by_the_others_clients() {
 
 #[test]
 fn a_change_goes_through_though_its_connection_has_to_go() {
-    let second = free_address();
-    let mut broker = Broker::not_started(&[]);
-    let listeners = format!("listeners=CLIENTS://{},BROKERS://{second}", broker.address);
-    broker.set(&[
-        &listeners,
-        "listener.security.protocol.map=CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT",
-        "inter.broker.listener.name=BROKERS",
-        "max.connections=1",
-    ]);
-    broker.start_again();
-    let create = |name: &str| CreateTopicsRequest {
-        topics: vec![CreatableTopic {
-            name: name.to_string().into(),
-            num_partitions: 1,
-            replication_factor: 1,
-            ..Default::default()
-        }]
-        .into(),
-        timeout_ms: 10_000,
-        ..Default::default()
-    };
+    let (mut broker, second) = with_brokers_listener(&["max.connections=1"]);
     for round in 0..60 {
         let mut doomed = Connection::open(&broker);
         doomed.call(METADATA, &MetadataRequest::default());
-        doomed.send(CREATE, &create(&format!("topic-{round}")));
+        doomed.send(CREATE, &create_topic_request(&format!("topic-{round}"), 1));
         std::thread::sleep(Duration::from_micros(round * 50));
         let mut of_broker = Connection::over(TcpStream::connect(second).unwrap());
         of_broker.call(METADATA, &MetadataRequest::default());
     }
     let mut of_broker = Connection::over(TcpStream::connect(second).unwrap());
-    let created = of_broker.call(CREATE, &create("after-all"));
+    let created = of_broker.call(CREATE, &create_topic_request("after-all", 1));
     let topic = created.topics.iter().next().expect("the topic's answer");
     assert_eq!((topic.error_code, &topic.error_message), (0, &None));
     assert!(broker.stop().success());

@@ -13,7 +13,7 @@ use ringlog::wire::messages::offset_for_leader_epoch_request::{
 };
 
 use crate::harness::Broker;
-use crate::raw::{Connection, expect_appended, produce_request};
+use crate::raw::{Connection, create_topic, expect_appended, produce_request};
 
 const TOPIC: &str = "offsets";
 const NOTHING: (i64, i64, i32) = (-1, -1, -1);
@@ -22,7 +22,7 @@ const NOTHING: (i64, i64, i32) = (-1, -1, -1);
 fn an_epoch_ends_where_the_next_begins_and_one_to_come_is_not_known() {
     let mut broker = Broker::start();
     let mut connection = Connection::open(&broker);
-    create(&mut connection);
+    create_topic(&mut connection, TOPIC, 2);
     assert_eq!(
         epoch_end(&mut connection, -1, 0),
         (0, 0, 0),
@@ -51,7 +51,7 @@ fn an_epoch_ends_where_the_next_begins_and_one_to_come_is_not_known() {
 #[test]
 fn who_knows_another_leader_epoch_is_fenced_everywhere() {
     let mut broker = Broker::start();
-    create(&mut Connection::open(&broker));
+    create_topic(&mut Connection::open(&broker), TOPIC, 2);
     broker.kill_and_start_again();
     let mut connection = Connection::open(&broker);
     produce(&mut connection, &[1]);
@@ -71,7 +71,7 @@ fn who_knows_another_leader_epoch_is_fenced_everywhere() {
 fn a_reader_whose_last_epoch_ended_earlier_is_told_where_its_log_left_ours() {
     let mut broker = Broker::start();
     let mut connection = Connection::open(&broker);
-    create(&mut connection);
+    create_topic(&mut connection, TOPIC, 2);
     produce(&mut connection, &[1, 2]);
     broker.kill_and_start_again();
     let mut connection = Connection::open(&broker);
@@ -85,7 +85,7 @@ fn a_reader_whose_last_epoch_ended_earlier_is_told_where_its_log_left_ours() {
 fn a_partition_or_topic_that_is_not_there_has_no_epochs() {
     let broker = Broker::start();
     let mut connection = Connection::open(&broker);
-    create(&mut connection);
+    create_topic(&mut connection, TOPIC, 2);
     let partition = |partition| OffsetForLeaderPartition {
         partition,
         ..Default::default()
@@ -114,7 +114,7 @@ fn a_partition_or_topic_that_is_not_there_has_no_epochs() {
 fn every_special_time_finds_what_it_names() {
     let mut broker = Broker::start();
     let mut connection = Connection::open(&broker);
-    create(&mut connection);
+    create_topic(&mut connection, TOPIC, 2);
     let at = |connection: &mut Connection, time: i64| {
         let request = list(&[(0, -1, time)], 0);
         let (_, code, found) = listed(connection, 11, &request)[0];
@@ -156,7 +156,7 @@ fn every_special_time_finds_what_it_names() {
 fn a_special_time_that_the_version_does_not_know_is_refused() {
     let broker = Broker::start();
     let mut connection = Connection::open(&broker);
-    create(&mut connection);
+    create_topic(&mut connection, TOPIC, 2);
     let first_versions = [(-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9), (-6, 11), (-7, 99)];
     for (time, first) in first_versions {
         for version in 1..=11 {
@@ -174,7 +174,7 @@ fn a_special_time_that_the_version_does_not_know_is_refused() {
 fn what_is_asked_twice_or_with_an_unknown_isolation_level_is_refused() {
     let broker = Broker::start();
     let mut connection = Connection::open(&broker);
-    create(&mut connection);
+    create_topic(&mut connection, TOPIC, 2);
     let codes = |connection: &mut Connection, request: &ListOffsetsRequest<'_>| {
         let listed = listed(connection, 11, request).into_iter();
         listed.map(|(index, code, _)| (index, code)).collect::<Vec<_>>()
@@ -192,23 +192,6 @@ fn what_is_asked_twice_or_with_an_unknown_isolation_level_is_refused() {
         codes(&mut connection, &list(&[(9, -1, -1)], 0)),
         [(9, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0)]
     );
-}
-
-/// Creates the topic by asking for it, with two partitions.
-fn create(connection: &mut Connection) {
-    let request = ringlog::wire::messages::create_topics_request::CreateTopicsRequest {
-        topics: [ringlog::wire::messages::create_topics_request::CreatableTopic {
-            name: TOPIC.into(),
-            num_partitions: 2,
-            replication_factor: 1,
-            ..Default::default()
-        }]
-        .into_iter()
-        .collect(),
-        ..Default::default()
-    };
-    let answer = connection.call(7, &request);
-    assert_eq!(answer.topics.iter().next().expect("its answer").error_code, 0);
 }
 
 /// One batch for each timestamp.

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use ringlog::wire::ErrorCode;
 use ringlog::wire::messages::api_versions_request::ApiVersionsRequest;
-use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use ringlog::wire::messages::describe_cluster_request::DescribeClusterRequest;
 use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use ringlog::wire::messages::describe_quorum_request::{DescribeQuorumRequest, PartitionData, TopicData};
@@ -16,7 +15,7 @@ use ringlog::wire::messages::metadata_request::MetadataRequest;
 use crate::client::{end_offset, number, partition, read_all, send, values};
 use crate::fixtures::copy;
 use crate::harness::{Broker, free_address};
-use crate::raw::Connection;
+use crate::raw::{Connection, create_topic};
 
 const STOCK: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -88,22 +87,6 @@ fn all_topics() -> MetadataRequest<'static> {
     }
 }
 
-fn create(connection: &mut Connection, name: &'static str) {
-    let topic = CreatableTopic {
-        name: name.into(),
-        num_partitions: 1,
-        replication_factor: 1,
-        ..Default::default()
-    };
-    let request = CreateTopicsRequest {
-        topics: vec![topic].into(),
-        timeout_ms: 10_000,
-        ..Default::default()
-    };
-    let answer = connection.call(7, &request);
-    assert_eq!(answer.topics.iter().next().unwrap().error_code, 0);
-}
-
 #[test]
 fn kafkas_stock_settings_start_and_both_listeners_tell_of_the_quorum() {
     let (broker, controller) = with_controller();
@@ -128,7 +111,7 @@ fn kafkas_stock_settings_start_and_both_listeners_tell_of_the_quorum() {
 #[test]
 fn what_the_controller_creates_the_broker_serves_and_records_stay_with_the_broker() {
     let (broker, controller) = with_controller();
-    create(&mut connect(controller), "by-the-controller");
+    create_topic(&mut connect(controller), "by-the-controller", 1);
     let metadata = connect(broker.address).call(12, &all_topics());
     let names: Vec<_> = metadata
         .topics
@@ -193,7 +176,7 @@ fn topics_survive_snapshots_and_kills() {
     ]);
     const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
     for (n, name) in NAMES.into_iter().enumerate() {
-        create(&mut connect(broker.address), name);
+        create_topic(&mut connect(broker.address), name, 1);
         if n % 2 == 1 {
             broker.kill_and_start_again();
         }

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use ringlog::wire::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
@@ -171,6 +172,26 @@ pub fn produce_request<'a>(topic: &'a str, partitions: &[i32], records: &'a [u8]
         .collect(),
         ..Default::default()
     }
+}
+
+/// A topic of so many partitions.
+pub fn create_topic_request(name: &str, partitions: i32) -> CreateTopicsRequest<'static> {
+    let topic = CreatableTopic {
+        name: name.to_owned().into(),
+        num_partitions: partitions,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    CreateTopicsRequest {
+        topics: vec![topic].into(),
+        ..Default::default()
+    }
+}
+
+/// Creates a topic, which must succeed.
+pub fn create_topic(connection: &mut Connection, name: &str, partitions: i32) {
+    let answer = connection.call(7, &create_topic_request(name, partitions));
+    assert_eq!(answer.topics.iter().next().expect("its answer").error_code, 0);
 }
 
 /// Every partition of the request has its records.
