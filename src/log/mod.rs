@@ -23,6 +23,7 @@ pub mod names;
 mod open;
 pub mod producers;
 mod read;
+mod removal;
 mod retention;
 mod segment;
 pub mod snapshot;
@@ -53,6 +54,7 @@ pub use flush::FlushPlan;
 pub use lookup::{LookupPlan, TimestampedOffset};
 pub use open::{LogError, Recovery, Resume, at, read_text_now};
 pub use read::{ReadError, ReadLimits, ReadPlan};
+pub use removal::Removal;
 
 /// The settings of a log; each is the topic config of the same name, and may change while the log is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -417,12 +419,14 @@ pub fn set_aside_now(dir: &Path, unique: [u8; 16]) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Takes a closed partition away: renamed first, so that a crash in between leaves nothing that looks like a
-/// partition (see [`names::is_deleted_partition_dir`]), then removed. `unique` keeps the name from clashing.
-pub fn delete_now(dir: &Path, unique: [u8; 16]) -> io::Result<()> {
+/// Takes a closed partition away: renamed at once, so that nothing takes it for a partition (see
+/// [`names::is_deleted_partition_dir`]), and removed by the [`Removal`]. `unique` keeps the name from clashing.
+pub fn delete_now(dir: &Path, unique: [u8; 16]) -> io::Result<Removal> {
     let doomed = dir.with_file_name(names::deleted_partition_dir(dir_name(dir)?, unique));
     fs::rename_now(dir, &doomed)?;
-    fs::remove_dir_all_now(&doomed)
+    let mut removal = Removal::default();
+    removal.take_dir(doomed);
+    Ok(removal)
 }
 
 fn dir_name(dir: &Path) -> io::Result<&str> {

@@ -3,9 +3,8 @@
 use std::io;
 
 use crate::base::{Offset, Timestamp};
-use crate::io::fs;
 use crate::log::segment::Segment;
-use crate::log::{Log, LogOptions, names};
+use crate::log::{Log, LogOptions, Removal, names};
 
 /// What the decision looks at of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,31 +36,34 @@ impl Log {
         expired(&candidates, &self.options, now, upper)
     }
 
-    /// Deletes the expired segments; returns how many. The active one too, for which an empty one comes. Reads under
-    /// way still see them. Removing a large file may block for milliseconds.
-    pub fn delete_old_segments_now(&mut self, now: Timestamp, upper: Offset) -> io::Result<usize> {
+    /// Deletes the expired segments; their files go with the [`Removal`]. The active one too, for which an empty one comes. Reads under
+    /// way still see them.
+    pub fn delete_old_segments_now(&mut self, now: Timestamp, upper: Offset) -> io::Result<Removal> {
         let count = self.expired_segments(now, upper);
         if count == self.segments.len() {
             self.roll_now(self.end_offset, now)?;
         }
-        for _ in 0..count {
-            self.remove_first_segment_now()?;
-        }
-        Ok(count)
+        self.remove_first_segments_now(count)
     }
 
-    /// Deletes the segments that end at or before `offset`; returns how many. Never the active one.
-    pub fn delete_segments_before_now(&mut self, offset: Offset) -> io::Result<usize> {
+    /// Deletes the segments that end at or before `offset`, as [`delete_old_segments_now`](Self::delete_old_segments_now). Never the
+    /// active one.
+    pub fn delete_segments_before_now(&mut self, offset: Offset) -> io::Result<Removal> {
         let bases = self.segments[1..].iter();
         let count = bases.take_while(|next| next.base() <= offset).count();
+        self.remove_first_segments_now(count)
+    }
+
+    fn remove_first_segments_now(&mut self, count: usize) -> io::Result<Removal> {
+        let mut removal = Removal::default();
         for _ in 0..count {
-            self.remove_first_segment_now()?;
+            self.remove_first_segment_now(&mut removal)?;
         }
-        Ok(count)
+        Ok(removal)
     }
 
     /// The start moves first: a segment that can't be removed is not read again, and goes at the next try.
-    fn remove_first_segment_now(&mut self) -> io::Result<()> {
+    fn remove_first_segment_now(&mut self, removal: &mut Removal) -> io::Result<()> {
         self.start_offset = self.start_offset.max(self.segments[1].base());
         self.epochs_unwritten |= self.epochs.truncate_start(self.start_offset);
         let first = &self.segments[0];
@@ -72,10 +74,7 @@ impl Log {
             names::TXN_INDEX,
             names::SNAPSHOT,
         ] {
-            match fs::remove_file_now(first.path(kind)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed?,
-            }
+            removal.take_file_now(&first.path(kind))?;
         }
         self.names_unflushed = true;
         self.segments.remove(0);

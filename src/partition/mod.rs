@@ -22,7 +22,7 @@ use crate::config::{RinglogAck, RinglogValidate, TimestampType, TopicConfig};
 use crate::io::{Planted, is_planted};
 use crate::log::header::BatchHeader;
 use crate::log::producers::Sequence;
-use crate::log::{self, FlushPlan, Log, LogOptions, ReadLimits, ReadPlan};
+use crate::log::{self, FlushPlan, Log, LogOptions, ReadLimits, ReadPlan, Removal};
 use crate::wire::batch::{self, Checked, Depth};
 
 pub use interest::{Interest, Interests};
@@ -389,14 +389,14 @@ impl Partition {
     }
 
     /// Removes whole segments that retention no longer keeps.
-    pub fn apply_retention(&mut self, now: Timestamp) -> io::Result<()> {
+    pub fn apply_retention(&mut self, now: Timestamp) -> io::Result<Removal> {
         let (start_offset, end_offset) = (self.log.start_offset(), self.log.end_offset());
-        self.log.delete_old_segments_now(now, end_offset)?;
+        let removal = self.log.delete_old_segments_now(now, end_offset)?;
         if self.log.start_offset() > start_offset {
             self.interests.fire();
         }
         self.log.remove_expired_producers(now);
-        Ok(())
+        Ok(removal)
     }
 
     /// Wakes who waits, flushes and closes the files.

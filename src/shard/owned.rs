@@ -160,7 +160,10 @@ impl Owned {
         };
         match log::read_topic_id_now(dir, opened)? {
             Some(found) if found == topic => return Ok(()),
-            Some(_) => log::delete_now(dir, io::random_uuid()).map_err(at)?,
+            Some(_) => {
+                let removal = log::delete_now(dir, io::random_uuid()).map_err(at)?;
+                io::spawn(removal.run());
+            }
             None => {}
         }
         io::fs::create_dir_all_now(dir).map_err(at)?;
@@ -180,8 +183,9 @@ impl Owned {
         }
     }
 
-    /// Deletes every partition of a topic that is gone.
-    pub fn delete_topic(&mut self, topic: TopicId) -> Result<(), LogError> {
+    /// Deletes every partition of a topic that is gone; their files go with the [`Removal`].
+    pub fn delete_topic(&mut self, topic: TopicId) -> Result<Removal, LogError> {
+        let mut all = Removal::default();
         self.closed.retain(|partition, _| partition.topic != topic);
         let gone: Vec<TopicPartition> = self
             .partitions
@@ -198,20 +202,24 @@ impl Owned {
             }
             let dir = replica.log().dir().to_path_buf();
             replica.abandon();
-            log::delete_now(&dir, io::random_uuid()).map_err(|error| LogError::Io { path: dir, error })?;
+            let removal = log::delete_now(&dir, io::random_uuid());
+            all.add(removal.map_err(|error| LogError::Io { path: dir, error })?);
         }
         // Entries of partitions that are gone would be settled twice.
         self.tail_order.retain(|partition| partition.topic != topic);
-        Ok(())
+        Ok(all)
     }
 
     /// Removes what retention no longer keeps, everywhere.
-    pub fn apply_retention(&mut self, now: Timestamp) {
+    pub fn apply_retention(&mut self, now: Timestamp) -> Removal {
+        let mut all = Removal::default();
         for (partition, replica) in &mut self.partitions {
-            if let Err(error) = replica.apply_retention(now) {
-                tracing::error!("{partition}: retention failed: {error}");
+            match replica.apply_retention(now) {
+                Ok(removal) => all.add(removal),
+                Err(error) => tracing::error!("{partition}: retention failed: {error}"),
             }
         }
+        all
     }
 
     /// Takes all partitions out, to be closed.

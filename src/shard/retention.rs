@@ -13,7 +13,8 @@ impl Shard {
         io::spawn(async move {
             loop {
                 io::sleep(shard.config().retention_check_interval()).await;
-                shard.owned.borrow_mut().apply_retention(io::wall_now());
+                let removal = shard.owned.borrow_mut().apply_retention(io::wall_now());
+                removal.run().await;
             }
         });
     }

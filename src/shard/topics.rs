@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::base::{TopicId, TopicPartition};
 use crate::config::TopicConfig;
-use crate::io::{now, random_uuid, wall_now};
+use crate::io::{now, random_uuid, spawn, wall_now};
 use crate::log::dir::{self, FoundPartition};
 use crate::log::{self, LogError, Opened};
 use crate::metadata::names::METADATA_TOPIC;
@@ -100,8 +100,10 @@ impl Shard {
                     touched.extend(self.image.borrow().topic_by_name(&name).map(|topic| topic.id));
                 }
                 Change::TopicRemoved(topic) => {
-                    if let Err(error) = self.owned.borrow_mut().delete_topic(topic.id) {
-                        tracing::error!("deleting topic {}: {error}", topic.name);
+                    let deleted = self.owned.borrow_mut().delete_topic(topic.id);
+                    match deleted {
+                        Ok(removal) => drop(spawn(removal.run())),
+                        Err(error) => tracing::error!("deleting topic {}: {error}", topic.name),
                     }
                 }
                 Change::BrokerConfigs => broker_configs = true,

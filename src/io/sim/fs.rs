@@ -256,6 +256,29 @@ pub fn remove_file_now(path: impl AsRef<Path>) -> io::Result<()> {
     world::place().host.disk.borrow_mut().remove_file(path.as_ref())
 }
 
+/// Removes a file, without blocking the core.
+///
+/// # Errors
+/// As a system's.
+pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref().to_owned();
+    wait_for_disk().await;
+    remove_file_now(path)
+}
+
+/// Removes an empty directory, without blocking the core.
+///
+/// # Errors
+/// As a system's.
+pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref().to_owned();
+    wait_for_disk().await;
+    if !read_dir_now(&path)?.is_empty() {
+        return Err(io::ErrorKind::DirectoryNotEmpty.into());
+    }
+    remove_dir_all_now(path)
+}
+
 /// Removes a directory with everything in it.
 ///
 /// # Errors

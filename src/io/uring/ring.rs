@@ -4,9 +4,10 @@
 //! its last completion, whatever becomes of the future that waits for it. A dropped future leaves its operation behind as an
 //! orphan: nobody hears the result, and the table drops the memory when the kernel is done.
 
+use std::any::Any;
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -68,7 +69,7 @@ enum Operation {
 struct Once {
     state: OnceState,
     /// Keeps the descriptor open, so that its number still means this file when the kernel sees it.
-    _fd: Option<Rc<OwnedFd>>,
+    _fd: Option<Rc<dyn Any>>,
     held: Held,
 }
 
@@ -84,7 +85,10 @@ pub(super) enum Held {
     Buffer(BytesMut),
     Outgoing(Box<Outgoing>),
     Address(#[expect(dead_code, reason = "the kernel reads it")] Box<libc::sockaddr_storage>),
+    /// What is opened: the result is a descriptor.
     Path(#[expect(dead_code, reason = "the kernel reads it")] std::ffi::CString),
+    /// What is removed.
+    Doomed(#[expect(dead_code, reason = "the kernel reads it")] std::ffi::CString),
 }
 
 /// What hears the completions of a multishot operation.
@@ -133,7 +137,7 @@ impl Ring {
     /// # Safety
     /// Every pointer in `entry` must point into memory that `held` owns and that doesn't move with it, or into memory that is
     /// never freed. A descriptor in it must be `fd`'s.
-    unsafe fn begin_once(&mut self, entry: squeue::Entry, fd: Option<Rc<OwnedFd>>, held: Held) -> OpId {
+    unsafe fn begin_once(&mut self, entry: squeue::Entry, fd: Option<Rc<dyn Any>>, held: Held) -> OpId {
         let id = self.place(Operation::Once(Once {
             state: OnceState::Waiting(None),
             _fd: fd,
@@ -153,6 +157,16 @@ impl Ring {
         // SAFETY: by this function's contract the sink owns what the entry points to, and the table owns the sink.
         unsafe { self.push(&entry.user_data(id.user_data())) };
         id
+    }
+
+    /// Closes a descriptor in one of the kernel's workers. Nobody hears how it ends.
+    pub(super) fn close(&mut self, fd: OwnedFd) {
+        let entry = opcode::Close::new(Fd(fd.into_raw_fd()))
+            .build()
+            .flags(squeue::Flags::ASYNC | squeue::Flags::SKIP_SUCCESS)
+            .user_data(NO_OPERATION);
+        // SAFETY: the entry holds no pointer, and the descriptor is nobody else's.
+        unsafe { self.push(&entry) };
     }
 
     /// Asks the kernel to end an operation early. Its completion still comes.
@@ -380,7 +394,7 @@ pub(super) fn reap(core: &core::Core, scratch: &mut Vec<cqueue::Entry>) -> usize
 /// `fd`'s.
 pub(super) unsafe fn begin(
     entry: squeue::Entry,
-    fd: Option<Rc<OwnedFd>>,
+    fd: Option<Rc<dyn Any>>,
     held: Held,
     on_drop: OnDrop,
 ) -> Completion {

@@ -2,7 +2,8 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use bytes::BytesMut;
 use io_uring::opcode;
 use io_uring::types::{Fd, FsyncFlags};
 
+use super::super::core;
 use super::super::ring::{self, Held, OnDrop, check};
 use crate::io::OpenOptions;
 
@@ -41,11 +43,41 @@ fn flags(options: OpenOptions) -> libc::c_int {
     flags
 }
 
+/// Removes the file at `path` without blocking the core: freeing what a large one takes may last for many milliseconds.
+///
+/// # Errors
+/// The system's.
+pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
+    remove(path.as_ref(), 0).await
+}
+
+/// Removes the empty directory at `path` without blocking the core.
+///
+/// # Errors
+/// The system's.
+pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
+    remove(path.as_ref(), libc::AT_REMOVEDIR).await
+}
+
+async fn remove(path: &Path, flags: libc::c_int) -> io::Result<()> {
+    let path = to_system(path)?;
+    let entry = opcode::UnlinkAt::new(Fd(libc::AT_FDCWD), path.as_ptr())
+        .flags(flags)
+        .build();
+    // SAFETY: the path's bytes are on the heap, and the operation holds them.
+    let removal = unsafe { ring::begin(entry, None, Held::Doomed(path), OnDrop::Finish) };
+    check(removal.await.0).map(drop)
+}
+
 /// An open file. Clones share it; it is closed with the last one, after the operations that are under way.
 #[derive(Clone, Debug)]
-pub struct File(Rc<OwnedFd>);
+pub struct File(Rc<Descriptor>);
 
 impl File {
+    fn new(fd: OwnedFd) -> File {
+        File(Rc::new(Descriptor(ManuallyDrop::new(fd))))
+    }
+
     /// Opens `path` without blocking the core.
     ///
     /// # Errors
@@ -60,7 +92,7 @@ impl File {
         let open = unsafe { ring::begin(entry, None, Held::Path(path), OnDrop::Finish) };
         let fd = check(open.await.0)?;
         // SAFETY: a new descriptor, which the kernel gave to this operation alone.
-        Ok(File(Rc::new(unsafe { OwnedFd::from_raw_fd(fd as i32) })))
+        Ok(File::new(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
     }
 
     /// Opens `path`, blocking the core.
@@ -75,7 +107,7 @@ impl File {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: a new descriptor, which nobody else owns.
-        Ok(File(Rc::new(unsafe { OwnedFd::from_raw_fd(fd) })))
+        Ok(File::new(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
     /// Reads `len` bytes from `offset` on; fewer only where the file ends.
@@ -256,13 +288,50 @@ impl File {
     /// # Errors
     /// The system's.
     pub fn len_now(&self) -> io::Result<u64> {
-        // SAFETY: all-zero bytes are a valid `stat`.
-        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: `stat` is a valid place for the answer.
-        match unsafe { libc::fstat(self.0.as_raw_fd(), &mut stat) } {
-            0 => Ok(stat.st_size as u64),
-            _ => Err(io::Error::last_os_error()),
+        status(&*self.0).map(|status| status.st_size as u64)
+    }
+}
+
+/// A file's descriptor. The last one of a file without a name is closed in one of the kernel's workers: that frees what the file takes,
+/// as slowly as removing it would.
+#[derive(Debug)]
+struct Descriptor(ManuallyDrop<OwnedFd>);
+
+impl Descriptor {
+    fn is_of_removed_file(&self) -> bool {
+        status(self).is_ok_and(|status| status.st_nlink == 0)
+    }
+}
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        let is_slow = self.is_of_removed_file();
+        // SAFETY: nobody uses it after this.
+        let mut fd = Some(unsafe { ManuallyDrop::take(&mut self.0) });
+        if is_slow {
+            // Outside a core's loop, or deep in it, it is closed here.
+            core::try_with(|core| {
+                if let (Ok(mut ring), Some(fd)) = (core.ring.try_borrow_mut(), fd.take()) {
+                    ring.close(fd);
+                }
+            });
         }
+    }
+}
+
+fn status(fd: &impl AsRawFd) -> io::Result<libc::stat> {
+    // SAFETY: all-zero bytes are a valid `stat`.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: `stat` is a valid place for the answer.
+    match unsafe { libc::fstat(fd.as_raw_fd(), &mut stat) } {
+        0 => Ok(stat),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -109,6 +109,62 @@ fn directories_are_made_listed_in_order_and_removed() {
 }
 
 #[test]
+fn files_and_directories_are_removed_beside_the_core() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().to_owned();
+    on_one_core(move || async move {
+        let (dir, file) = (root.join("d"), root.join("d/f"));
+        create_dir_all_now(&dir).unwrap();
+        write_whole_now(&file, b"x").unwrap();
+        let error = remove_dir(&dir).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::DirectoryNotEmpty);
+        remove_file(&file).await.unwrap();
+        let error = remove_file(&file).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        remove_dir(&dir).await.unwrap();
+        assert!(!exists_now(&dir).unwrap());
+        // A removal that nobody waits for gives no descriptor, though its result, 0, is a number that could be one.
+        let stdin = || std::fs::read_link("/proc/self/fd/0").ok();
+        let before = stdin();
+        write_whole_now(root.join("g"), b"x").unwrap();
+        let _ = timeout(Duration::ZERO, remove_file(root.join("g"))).await;
+        while exists_now(root.join("g")).unwrap() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        sleep(Duration::from_millis(5)).await;
+        assert_eq!(stdin(), before);
+    });
+}
+
+#[test]
+fn a_removed_file_is_readable_until_it_is_closed_and_closed_beside_the_core() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    on_one_core(move || async move {
+        let file = File::open_now(&path, OpenOptions::read_write_create()).unwrap();
+        file.write_at_now(0, &[b"still here"]).unwrap();
+        remove_file(&path).await.unwrap();
+        assert_eq!(file.read_at(0, 100).await.unwrap(), &b"still here"[..]);
+        let gone = std::path::PathBuf::from(format!("{} (deleted)", path.display()));
+        let is_open = || {
+            let links = std::fs::read_dir("/proc/self/fd").unwrap();
+            links
+                .filter_map(Result::ok)
+                .any(|link| std::fs::read_link(link.path()).is_ok_and(|to| to == gone))
+        };
+        assert!(is_open());
+        drop(file);
+        assert!(super::super::core::with(|core| core
+            .ring
+            .borrow_mut()
+            .has_queued()));
+        while is_open() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
+#[test]
 fn a_directory_is_locked_once() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(".lock");

@@ -1,0 +1,64 @@
+//! Files that are of no use any more: renamed at once, so that nobody takes them for the log's, and removed without holding up the
+//! core. What a crash leaves of them goes at the next start.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::io::fs;
+use crate::log::names;
+
+/// What is to be removed.
+#[derive(Debug, Default)]
+#[must_use = "what is renamed and not removed takes room until the next start"]
+pub struct Removal {
+    files: Vec<PathBuf>,
+    dirs: Vec<PathBuf>,
+}
+
+impl Removal {
+    /// Takes over a file under a name that says that it is deleted; one that isn't there is none.
+    pub(super) fn take_file_now(&mut self, path: &Path) -> io::Result<()> {
+        let mut deleted = path.as_os_str().to_owned();
+        deleted.push(".");
+        deleted.push(names::DELETED);
+        match fs::rename_now(path, &deleted) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed.map(|()| self.files.push(deleted.into())),
+        }
+    }
+
+    /// Takes over a partition's directory, whose name says already that it is deleted.
+    pub(super) fn take_dir(&mut self, dir: PathBuf) {
+        self.dirs.push(dir);
+    }
+
+    /// Adds what `other` would remove.
+    pub fn add(&mut self, other: Removal) {
+        self.files.extend(other.files);
+        self.dirs.extend(other.dirs);
+    }
+
+    /// Removes everything, one after the other. What can't be removed is told in the log, and stays until the next start.
+    pub async fn run(self) {
+        for file in self.files {
+            tell(&file, fs::remove_file(&file).await);
+        }
+        for dir in self.dirs {
+            tell(&dir, remove_partition(&dir).await);
+        }
+    }
+}
+
+/// A partition's directory holds files only.
+async fn remove_partition(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir_now(dir)? {
+        fs::remove_file(dir.join(&entry.name)).await?;
+    }
+    fs::remove_dir(dir).await
+}
+
+fn tell(path: &Path, removed: io::Result<()>) {
+    if let Err(error) = removed {
+        tracing::warn!("{} can't be removed: {error}", path.display());
+    }
+}
