@@ -11,8 +11,8 @@ use crate::log::names;
 #[derive(Debug, Default)]
 #[must_use = "what is renamed and not removed takes room until the next start"]
 pub struct Removal {
-    files: Vec<PathBuf>,
-    dirs: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) dirs: Vec<PathBuf>,
 }
 
 impl Removal {
@@ -30,6 +30,11 @@ impl Removal {
     /// Takes over a partition's directory, whose name says already that it is deleted.
     pub(super) fn take_dir(&mut self, dir: PathBuf) {
         self.dirs.push(dir);
+    }
+
+    /// Takes over a file that nothing takes for one in use, whatever its name.
+    pub fn take_file(&mut self, path: PathBuf) {
+        self.files.push(path);
     }
 
     /// Adds what `other` would remove.
@@ -52,13 +57,17 @@ impl Removal {
 /// A partition's directory holds files only.
 async fn remove_partition(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir_now(dir)? {
-        fs::remove_file(dir.join(&entry.name)).await?;
+        tell(dir, fs::remove_file(dir.join(&entry.name)).await);
     }
     fs::remove_dir(dir).await
 }
 
+/// Whoever else removed it was as good: a segment of a partition that was deleted since then.
 fn tell(path: &Path, removed: io::Result<()>) {
-    if let Err(error) = removed {
-        tracing::warn!("{} can't be removed: {error}", path.display());
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!("{} can't be removed: {error}", path.display());
+        }
+        _ => {}
     }
 }

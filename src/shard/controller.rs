@@ -157,7 +157,7 @@ impl Shard {
             .peers()
             .map(|peer| spawn(self.clone().open_peer(peer, image.clone())))
             .collect();
-        let mut outcome = self.open_owned();
+        let mut outcome = self.open_owned().await;
         for opened in opened {
             outcome = outcome.and(opened.await);
         }
@@ -287,12 +287,15 @@ impl Shard {
         records: Records,
     ) -> Result<(), Refusal> {
         for batch in controller.propose(records).await.map_err(storage_refusal)? {
-            self.apply(&batch);
             let told = self.link.peers().map(|peer| {
                 let (shard, batch) = (self.clone(), batch.clone());
-                async move { shard.link.ask(peer, Request::Apply(batch)).await }
+                spawn(async move { shard.link.ask(peer, Request::Apply(batch)).await })
             });
-            join_all(told.collect()).await;
+            let told: Vec<_> = told.collect();
+            self.apply(&batch).await;
+            for applied in told {
+                applied.await;
+            }
         }
         self.snapshot_if_due(controller);
         Ok(())

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use crate::base::{Instant, LeaderEpoch, Timestamp, TopicId, TopicPartition};
+use crate::base::{Instant, LeaderEpoch, PartitionIndex, Timestamp, TopicId, TopicPartition};
 use crate::config::{Config, TopicConfig};
 use crate::io;
-use crate::log::{self, Log, LogError, LogOptions, Opened, Resume, names};
+use crate::log::{self, Log, LogError, LogOptions, Opened, Removal, Resume, names};
 use crate::partition::{Appended, Partition, Refusal};
 use crate::wire::ErrorCode;
 
@@ -183,43 +183,52 @@ impl Owned {
         }
     }
 
-    /// Deletes every partition of a topic that is gone; their files go with the [`Removal`].
-    pub fn delete_topic(&mut self, topic: TopicId) -> Result<Removal, LogError> {
-        let mut all = Removal::default();
-        self.closed.retain(|partition, _| partition.topic != topic);
-        let gone: Vec<TopicPartition> = self
-            .partitions
-            .keys()
-            .filter(|partition| partition.topic == topic)
-            .copied()
-            .collect();
-        for partition in gone {
-            let Some(mut replica) = self.partitions.remove(&partition) else {
-                continue;
-            };
-            while let Some(bytes) = replica.shrink_tail() {
-                self.tail_bytes -= bytes;
-            }
-            let dir = replica.log().dir().to_path_buf();
-            replica.abandon();
-            let removal = log::delete_now(&dir, io::random_uuid());
-            all.add(removal.map_err(|error| LogError::Io { path: dir, error })?);
+    /// Deletes a partition of a topic that is gone; its files go with the [`Removal`]. One that is gone too takes nothing.
+    pub fn delete(&mut self, partition: TopicPartition) -> Result<Removal, LogError> {
+        let Some(mut replica) = self.partitions.remove(&partition) else {
+            return Ok(Removal::default());
+        };
+        while let Some(bytes) = replica.shrink_tail() {
+            self.tail_bytes -= bytes;
         }
-        // Entries of partitions that are gone would be settled twice.
-        self.tail_order.retain(|partition| partition.topic != topic);
-        Ok(all)
+        let dir = replica.log().dir().to_path_buf();
+        replica.abandon();
+        log::delete_now(&dir, io::random_uuid()).map_err(|error| LogError::Io { path: dir, error })
     }
 
-    /// Removes what retention no longer keeps, everywhere.
-    pub fn apply_retention(&mut self, now: Timestamp) -> Removal {
-        let mut all = Removal::default();
-        for (partition, replica) in &mut self.partitions {
-            match replica.apply_retention(now) {
-                Ok(removal) => all.add(removal),
-                Err(error) => tracing::error!("{partition}: retention failed: {error}"),
-            }
-        }
-        all
+    /// Forgets what is left of a topic when its partitions are deleted.
+    pub fn forget(&mut self, topic: TopicId) {
+        self.closed.retain(|partition, _| partition.topic != topic);
+        // Entries of partitions that are gone would be settled twice.
+        self.tail_order.retain(|partition| partition.topic != topic);
+    }
+
+    /// The partitions of a topic that are open.
+    pub fn partitions_of(&self, topic: TopicId) -> Vec<TopicPartition> {
+        let first = TopicPartition {
+            topic,
+            partition: PartitionIndex(0),
+        };
+        let of_topic = self.partitions.range(first..).map(|(partition, _)| *partition);
+        of_topic
+            .take_while(|partition| partition.topic == topic)
+            .collect()
+    }
+
+    /// The partitions there are now.
+    pub fn all(&self) -> Vec<TopicPartition> {
+        self.partitions.keys().copied().collect()
+    }
+
+    /// Takes away what retention no longer keeps of a partition, if it is still there; the files go with the [`Removal`].
+    pub fn apply_retention(&mut self, partition: TopicPartition, now: Timestamp) -> Removal {
+        let Some(replica) = self.partitions.get_mut(&partition) else {
+            return Removal::default();
+        };
+        replica.apply_retention(now).unwrap_or_else(|error| {
+            tracing::error!("{partition}: retention failed: {error}");
+            Removal::default()
+        })
     }
 
     /// Takes all partitions out, to be closed.

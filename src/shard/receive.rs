@@ -87,9 +87,9 @@ impl Shard {
                 validate_only,
             } => Reply::Altered(self.alter_configs(changes, validate_only).await),
             Request::ProducerIdBlock => Reply::ProducerIds(self.producer_id_block().await),
-            Request::Open(image) => Reply::Opened(self.open_image(*image)),
+            Request::Open(image) => Reply::Opened(self.open_image(*image).await),
             Request::Apply(batch) => {
-                self.apply(&batch);
+                self.apply(&batch).await;
                 Reply::Done
             }
             Request::Listen => {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::io;
 
-use super::Shard;
+use super::{Shard, TimeSlice};
 
 impl Shard {
     /// Starts looking; the task ends with the core.
@@ -13,9 +13,17 @@ impl Shard {
         io::spawn(async move {
             loop {
                 io::sleep(shard.config().retention_check_interval()).await;
-                let removal = shard.owned.borrow_mut().apply_retention(io::wall_now());
-                removal.run().await;
+                shard.apply_retention().await;
             }
         });
+    }
+
+    async fn apply_retention(&self) {
+        let partitions = self.owned.borrow().all();
+        let mut slice = TimeSlice::default();
+        for partition in partitions {
+            let apply = || self.owned.borrow_mut().apply_retention(partition, io::wall_now());
+            slice.spend(apply).await.run().await;
+        }
     }
 }

@@ -3,10 +3,10 @@
 //! The image is copied under the controller's turn, so that it is exactly what the log has; the writing takes its time beside
 //! everything else.
 
-use std::io;
 use std::rc::Rc;
 
 use crate::io::{sleep, spawn, wall_now};
+use crate::log::Removal;
 
 use super::Shard;
 use super::controller::Controller;
@@ -47,16 +47,17 @@ impl Shard {
         };
         let id = job.id();
         let written = job.run().await;
-        let _turn = controller.turn().await;
-        let ended = controller.with_quorum(|quorum| quorum.end_snapshot(written, wall_now()));
-        report(ended.unwrap_or(Ok(())), id);
-    }
-}
-
-/// A snapshot that failed costs nothing yet: the log has everything, and the next one is tried when it is due.
-fn report(ended: io::Result<()>, id: crate::quorum::snapshot::SnapshotId) {
-    match ended {
-        Ok(()) => tracing::info!("the metadata is snapshotted up to {id}"),
-        Err(error) => tracing::error!("the metadata snapshot {id} failed: {error}"),
+        let ended = {
+            let _turn = controller.turn().await;
+            controller.with_quorum(|quorum| quorum.end_snapshot(written, wall_now()))
+        };
+        match ended.unwrap_or_else(|| Ok(Removal::default())) {
+            Ok(surplus) => {
+                tracing::info!("the metadata is snapshotted up to {id}");
+                surplus.run().await;
+            }
+            // This costs nothing yet: the log has everything, and the next one is tried when it is due.
+            Err(error) => tracing::error!("the metadata snapshot {id} failed: {error}"),
+        }
     }
 }

@@ -8,22 +8,22 @@ use crate::base::{TopicId, TopicPartition};
 use crate::config::TopicConfig;
 use crate::io::{now, random_uuid, spawn, wall_now};
 use crate::log::dir::{self, FoundPartition};
-use crate::log::{self, LogError, Opened};
+use crate::log::{self, LogError, Opened, Removal};
 use crate::metadata::names::METADATA_TOPIC;
-use crate::metadata::{Change, Image, Partition, Topic};
+use crate::metadata::{Change, Image, Topic};
 use crate::wire::batch::BatchView;
 
 use super::owned::Assigned;
-use super::{CONTROLLER_CORE, Shard, join_all};
+use super::{CONTROLLER_CORE, Shard, TimeSlice, join_all};
 
 /// Logs that are flushed and closed at once at a stop; the device is the limit, not the core.
 const CLOSING_AT_ONCE: usize = 32;
 
 impl Shard {
     /// Takes the node's first image and opens this core's part of it.
-    pub(super) fn open_image(self: &Rc<Self>, image: Image) -> Result<(), LogError> {
+    pub(super) async fn open_image(self: &Rc<Self>, image: Image) -> Result<(), LogError> {
         *self.image.borrow_mut() = image;
-        self.open_owned()
+        self.open_owned().await
     }
 
     /// Beside a new metadata log no partition can stand: it is the log that is missing, and nothing is to be touched.
@@ -74,23 +74,26 @@ impl Shard {
     }
 
     /// Opens every partition of the image that this core owns.
-    pub(super) fn open_owned(self: &Rc<Self>) -> Result<(), LogError> {
+    pub(super) async fn open_owned(self: &Rc<Self>) -> Result<(), LogError> {
         self.take_broker_configs();
         let topics: Vec<TopicId> = self.image.borrow().topics().map(|topic| topic.id).collect();
-        let mut errors = topics
-            .into_iter()
-            .flat_map(|topic| self.take_topic(topic, self.node.opened));
-        match errors.next() {
-            Some((_, error)) => Err(error),
-            None => Ok(()),
+        let mut slice = TimeSlice::default();
+        for topic in topics {
+            let failed = self.take_topic(topic, self.node.opened, &mut slice).await;
+            if let Some((_, error)) = failed.into_iter().next() {
+                return Err(error);
+            }
         }
+        Ok(())
     }
 
     /// Applies a committed batch of metadata records: first to the image, then to the partitions it touched, each
-    /// topic once.
-    pub(super) fn apply(self: &Rc<Self>, batch: &[u8]) {
+    /// topic once. Thousands of partitions take a while, and the core serves in between: one that the image has and that is not
+    /// open yet is answered as one whose leader is elsewhere. No batch is applied before the one in front of it is.
+    pub(super) async fn apply(self: &Rc<Self>, batch: &[u8]) {
         let mut touched = BTreeSet::new();
         let mut broker_configs = false;
+        let mut slice = TimeSlice::default();
         for change in self.apply_to_image(batch) {
             match change {
                 Change::Partition { topic, .. } => {
@@ -99,13 +102,7 @@ impl Shard {
                 Change::TopicConfigs { name } => {
                     touched.extend(self.image.borrow().topic_by_name(&name).map(|topic| topic.id));
                 }
-                Change::TopicRemoved(topic) => {
-                    let deleted = self.owned.borrow_mut().delete_topic(topic.id);
-                    match deleted {
-                        Ok(removal) => drop(spawn(removal.run())),
-                        Err(error) => tracing::error!("deleting topic {}: {error}", topic.name),
-                    }
-                }
+                Change::TopicRemoved(topic) => self.delete_topic(&topic, &mut slice).await,
                 Change::BrokerConfigs => broker_configs = true,
                 Change::Broker(_) | Change::Features | Change::All => {}
             }
@@ -115,10 +112,24 @@ impl Shard {
             touched.extend(self.image.borrow().topics().map(|topic| topic.id));
         }
         for topic in touched {
-            for (partition, error) in self.take_topic(topic, Opened::AfterCleanStop) {
+            for (partition, error) in self.take_topic(topic, Opened::AfterCleanStop, &mut slice).await {
                 tracing::error!("{partition} stays closed until it is asked for: {error}");
             }
         }
+    }
+
+    /// Deletes what this core has of a topic that is gone. Its files go later, beside everything else.
+    async fn delete_topic(&self, topic: &Topic, slice: &mut TimeSlice) {
+        let partitions = self.owned.borrow().partitions_of(topic.id);
+        let mut removal = Removal::default();
+        for partition in partitions {
+            match slice.spend(|| self.owned.borrow_mut().delete(partition)).await {
+                Ok(files) => removal.add(files),
+                Err(error) => tracing::error!("deleting {partition} of topic {}: {error}", topic.name),
+            }
+        }
+        self.owned.borrow_mut().forget(topic.id);
+        spawn(removal.run());
     }
 
     /// Lays what the image sets on brokers over the node's own settings.
@@ -160,45 +171,62 @@ impl Shard {
 
     /// Opens what is new of a topic's partitions on this core and takes over what changed of the others; those that can't
     /// be opened.
-    fn take_topic(self: &Rc<Self>, topic: TopicId, opened: Opened) -> Vec<(TopicPartition, LogError)> {
-        let image = self.image.borrow();
-        let Some(described) = image.topic(topic) else {
-            return Vec::new();
-        };
-        let mut config = None;
+    async fn take_topic(
+        self: &Rc<Self>,
+        topic: TopicId,
+        opened: Opened,
+        slice: &mut TimeSlice,
+    ) -> Vec<(TopicPartition, LogError)> {
         let mut failed = Vec::new();
-        for (index, state) in &described.partitions {
-            let partition = TopicPartition {
-                topic,
-                partition: *index,
-            };
-            if !self.owns(partition) || !state.replicas.contains(&self.node.id()) {
-                continue;
-            }
-            let config = config.get_or_insert_with(|| self.topic_config(&image, described));
-            let taken = self.take(partition, described, state, config.clone(), opened);
+        // All of a topic's partitions share it.
+        let mut config = None;
+        for partition in self.assigned_here(topic) {
+            let taken = slice.spend(|| self.take(partition, &mut config, opened)).await;
             failed.extend(taken.err().map(|error| (partition, error)));
         }
         failed
     }
 
-    fn topic_config(&self, image: &Image, topic: &Topic) -> Rc<TopicConfig> {
-        Rc::new(TopicConfig::new(&self.config(), image.topic_configs(&topic.name)))
+    /// A topic's partitions that this core is to have.
+    fn assigned_here(&self, topic: TopicId) -> Vec<TopicPartition> {
+        let image = self.image.borrow();
+        let partitions = image.topic(topic).map(|described| &described.partitions);
+        let on_node = partitions
+            .into_iter()
+            .flatten()
+            .filter(|(_, state)| state.replicas.contains(&self.node.id()));
+        on_node
+            .map(|(partition, _)| TopicPartition {
+                topic,
+                partition: *partition,
+            })
+            .filter(|partition| self.owns(*partition))
+            .collect()
     }
 
+    /// Opens a partition as the image describes it, or takes over what changed of one that is open. One that the image does not
+    /// have is left alone.
     fn take(
         self: &Rc<Self>,
         partition: TopicPartition,
-        topic: &Topic,
-        state: &Partition,
-        config: Rc<TopicConfig>,
+        config: &mut Option<Rc<TopicConfig>>,
         opened: Opened,
     ) -> Result<(), LogError> {
+        let image = self.image.borrow();
+        let Some((topic, state)) = image
+            .topic(partition.topic)
+            .and_then(|topic| Some((topic, topic.partitions.get(&partition.partition)?)))
+        else {
+            return Ok(());
+        };
+        let config = config.get_or_insert_with(|| {
+            Rc::new(TopicConfig::new(&self.config(), image.topic_configs(&topic.name)))
+        });
         let assigned = Assigned {
             partition,
             topic_name: &topic.name,
             leader_epoch: state.leader_epoch,
-            config,
+            config: config.clone(),
         };
         self.owned
             .borrow_mut()
@@ -212,16 +240,8 @@ impl Shard {
         if !self.owned.borrow().is_to_be_tried(partition, now()) {
             return;
         }
-        let image = self.image.borrow();
-        let Some((topic, state)) = image
-            .topic(partition.topic)
-            .and_then(|topic| Some((topic, topic.partitions.get(&partition.partition)?)))
-        else {
-            return;
-        };
-        let config = self.topic_config(&image, topic);
         // What the first try left may be half of what it should be: looked at as after a crash.
-        if let Err(error) = self.take(partition, topic, state, config, Opened::AfterCrash) {
+        if let Err(error) = self.take(partition, &mut None, Opened::AfterCrash) {
             tracing::error!("{partition} stays closed: {error}");
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{Quorum, State};
 use crate::base::Timestamp;
+use crate::log::Removal;
 use crate::metadata::Image;
 use crate::quorum::snapshot::{self, Held, SnapshotJob};
 use std::io;
@@ -27,11 +28,11 @@ impl Quorum {
         Some(SnapshotJob::new(image.clone(), position, self.dir.clone(), now))
     }
 
-    /// Takes note of what became of a snapshot, and removes what `metadata.max.retention.*` calls superfluous now.
+    /// Takes note of what became of a snapshot; what `metadata.max.retention.*` calls superfluous now goes with the [`Removal`].
     ///
     /// # Errors
     /// The disk's. The log goes on: it has all that it had.
-    pub fn end_snapshot(&mut self, written: io::Result<Held>, now: Timestamp) -> io::Result<()> {
+    pub fn end_snapshot(&mut self, written: io::Result<Held>, now: Timestamp) -> io::Result<Removal> {
         self.snapshot_under_way = false;
         let held = written?;
         self.snapshots.push(held);
@@ -44,7 +45,8 @@ impl Quorum {
     }
 
     /// One at a time, because the log's size falls with each.
-    fn remove_surplus_now(&mut self, now: Timestamp) -> io::Result<()> {
+    fn remove_surplus_now(&mut self, now: Timestamp) -> io::Result<Removal> {
+        let mut removal = Removal::default();
         let limits = &self.limits;
         while snapshot::surplus(
             &self.snapshots,
@@ -55,10 +57,10 @@ impl Quorum {
         ) > 0
         {
             // Segments first: a log that begins behind its oldest snapshot is one that can be read.
-            self.log.delete_segments_before_now(self.snapshots[1].id.offset)?;
-            snapshot::remove_now(&self.dir, self.snapshots[0].id)?;
+            removal.add(self.log.delete_segments_before_now(self.snapshots[1].id.offset)?);
+            snapshot::remove_now(&self.dir, self.snapshots[0].id, &mut removal)?;
             self.snapshots.remove(0);
         }
-        Ok(())
+        Ok(removal)
     }
 }

@@ -612,7 +612,7 @@ async fn take_snapshot(log: &mut Quorum, image: &Image) -> bool {
         return false;
     };
     let written = job.run().await;
-    log.end_snapshot(written, NOW).unwrap();
+    log.end_snapshot(written, NOW).unwrap().run().await;
     true
 }
 

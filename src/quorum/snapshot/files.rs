@@ -2,7 +2,7 @@
 
 use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::io::fs;
-use crate::log::{LogError, at};
+use crate::log::{LogError, Removal, at};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const CHECKPOINT: &str = "checkpoint";
 /// A snapshot that is being written, or was when the process died.
 const PART: &str = "checkpoint.part";
-/// A snapshot that Kafka was about to remove.
+/// A snapshot that is being removed, or was when the process died.
 const DELETED: &str = "checkpoint.deleted";
 /// Where a snapshot stands in Raft's numbers.
 const RAFT: &str = "raft";
@@ -100,13 +100,13 @@ pub fn tidy_now(dir: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Removes a snapshot, its place last: a `.raft` without a snapshot is known to be a rest.
-pub fn remove_now(dir: &Path, id: SnapshotId) -> io::Result<()> {
-    fs::remove_file_now(id.path(dir))?;
-    match fs::remove_file_now(id.raft_path(dir)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
+/// Takes a snapshot away, its place last: a `.raft` without a snapshot is known to be a rest. Its file goes with the [`Removal`].
+pub fn remove_now(dir: &Path, id: SnapshotId, removal: &mut Removal) -> io::Result<()> {
+    let deleted = dir.join(format!("{id}.{DELETED}"));
+    fs::rename_now(id.path(dir), &deleted)?;
+    removal.take_file(deleted);
+    removal.take_file(id.raft_path(dir));
+    Ok(())
 }
 
 fn named_now(dir: &Path) -> Result<Vec<(SnapshotId, String)>, LogError> {
@@ -163,9 +163,13 @@ mod tests {
         assert!(rest.iter().all(|path| !path.exists()));
         assert!(kept.iter().all(|path| path.exists()));
         assert_eq!(found_now(dir.path()).unwrap(), whole);
+        let mut removal = Removal::default();
         for id in whole {
-            remove_now(dir.path(), id).unwrap();
+            remove_now(dir.path(), id, &mut removal).unwrap();
         }
+        assert_eq!(found_now(dir.path()).unwrap(), []);
+        // A crash before anything of it is removed: the next start does it.
+        tidy_now(dir.path()).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }
