@@ -124,6 +124,11 @@ impl Ring {
         })
     }
 
+    /// Places the kernel's workers for this ring.
+    pub(super) fn let_workers_run_on(&self, cpus: &libc::cpu_set_t) -> io::Result<()> {
+        self.uring.submitter().register_iowq_aff(cpus)
+    }
+
     pub(super) fn fd(&self) -> RawFd {
         self.uring.as_raw_fd()
     }

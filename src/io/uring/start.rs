@@ -56,6 +56,7 @@ where
 {
     check_limits(&options)?;
     install_panic_hook();
+    let worker_cpus = worker_cpus(&options)?;
     let shared = Arc::new(Shared::new(options.cores.len()));
     let (ready, started) = mpsc::channel();
     let mut gates = Vec::new();
@@ -66,7 +67,14 @@ where
         let (shared, ready, options, main) = (shared.clone(), ready.clone(), options.clone(), main.clone());
         let thread = std::thread::Builder::new()
             .name(format!("core-{index}"))
-            .spawn(move || core_thread(id, cpu, &options, shared, &ready, &gate, main))
+            .spawn(move || {
+                let place = Place {
+                    cpu,
+                    worker_cpus,
+                    options: &options,
+                };
+                core_thread(id, place, shared, &ready, &gate, main);
+            })
             .map_err(|error| refused("starting a core's thread", &error))?;
         threads.push(thread);
         gates.push(go);
@@ -108,11 +116,18 @@ impl Running {
     }
 }
 
+/// Where a core's thread and the kernel's workers for it run.
+struct Place<'a> {
+    cpu: usize,
+    /// `None` where nothing is pinned.
+    worker_cpus: Option<libc::cpu_set_t>,
+    options: &'a Options,
+}
+
 /// One core's thread, from its start to its end.
 fn core_thread<F, Fut>(
     id: CoreId,
-    cpu: usize,
-    options: &Options,
+    place: Place<'_>,
     shared: Arc<Shared>,
     ready: &mpsc::Sender<Result<(), StartError>>,
     gate: &mpsc::Receiver<()>,
@@ -123,7 +138,8 @@ fn core_thread<F, Fut>(
 {
     CORE_NAME.set(Some(id));
     let _end_all = EndAllOnPanic(shared.clone());
-    let (executor, core) = match start_core(id, cpu, options, shared) {
+    let options = place.options;
+    let (executor, core) = match start_core(id, &place, shared) {
         Ok(started) => started,
         Err(error) => {
             // The receiver is gone when another core has failed first.
@@ -183,12 +199,12 @@ fn end_main(shared: &Shared, id: CoreId) {
 /// Makes the executor and the ring of the calling thread's core.
 fn start_core(
     id: CoreId,
-    cpu: usize,
-    options: &Options,
+    place: &Place<'_>,
     shared: Arc<Shared>,
 ) -> Result<(LocalExecutor, Rc<Core>), StartError> {
+    let options = place.options;
     let placement = if options.pin {
-        Placement::Fixed(cpu)
+        Placement::Fixed(place.cpu)
     } else {
         Placement::Unbound
     };
@@ -209,6 +225,10 @@ fn start_core(
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64, 0_u64, 0_u64, 0_u64) };
     let refused = |doing| move |error: io::Error| no_memory_or(doing, error.raw_os_error(), &error, options);
     let ring = Ring::new().map_err(refused("making a core's io_uring"))?;
+    if let Some(cpus) = &place.worker_cpus {
+        ring.let_workers_run_on(cpus)
+            .map_err(refused("placing the io_uring workers"))?;
+    }
     let pool = Pool::new().map_err(refused("mapping a core's receive buffers"))?;
     // SAFETY: `Core` owns both, and drops the ring first.
     unsafe { pool.register(ring.uring()) }.map_err(refused("registering a core's receive buffers"))?;
@@ -371,6 +391,27 @@ fn read_allowed_cpus() -> io::Result<Vec<usize>> {
     // SAFETY: the index is below the set's size.
     let allowed = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &set) };
     Ok((0..libc::CPU_SETSIZE as usize).filter(allowed).collect())
+}
+
+/// Where the kernel's workers run that flush and remove files: they would take the CPU of the core that they work for, because they inherit
+/// its binding. On CPUs that no core has, if the process may use such; else wherever there is time.
+fn worker_cpus(options: &Options) -> Result<Option<libc::cpu_set_t>, StartError> {
+    if !options.pin {
+        return Ok(None);
+    }
+    let allowed = allowed_cpus()?;
+    let free = allowed.iter().filter(|cpu| !options.cores.contains(cpu));
+    let mut chosen: Vec<usize> = free.copied().collect();
+    if chosen.is_empty() {
+        chosen = allowed;
+    }
+    // SAFETY: an all-zero set is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for cpu in chosen {
+        // SAFETY: the kernel gave the index for a set of this size.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+    }
+    Ok(Some(set))
 }
 
 /// Rising numbers as the kernel's lists write them: `0-3,8`.
