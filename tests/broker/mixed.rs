@@ -49,10 +49,7 @@ fn mixed_load_on_busy_cores_is_never_slept_over() {
 }
 
 fn mixed_load(profile: &str) {
-    let seconds = match repetitions(SECONDS) {
-        SECONDS => SECONDS_QUICK,
-        long => long as u64,
-    };
+    let seconds = seconds();
     let mut broker = Broker::start_with(&[
         &format!("ringlog.profile={profile}"),
         "log.segment.bytes=4194304",
@@ -88,6 +85,16 @@ fn mixed_load(profile: &str) {
     }
     assert!(load.appended.load(Ordering::Relaxed) > 0);
     assert!(load.followed.load(Ordering::Relaxed) > 0);
+}
+
+/// How long each profile is loaded; `RINGLOG_MIXED_SECONDS` says otherwise.
+fn seconds() -> u64 {
+    let asked = std::env::var("RINGLOG_MIXED_SECONDS").ok();
+    match (asked, repetitions(SECONDS)) {
+        (Some(asked), _) => asked.parse().expect("RINGLOG_MIXED_SECONDS: a number of seconds"),
+        (None, SECONDS) => SECONDS_QUICK,
+        (None, long) => long as u64,
+    }
 }
 
 fn create_topics(broker: &Broker) {
