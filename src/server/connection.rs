@@ -144,7 +144,7 @@ impl Connection {
 
     /// Ends it now, whatever its client still waits for.
     pub fn close(&self) {
-        tracing::debug!("closing the connection of {}: it was idle", self.origin.peer);
+        tracing::debug!("closing the connection of {}: it must go", self.origin.peer);
         self.closed.set(true);
         self.clear_queue();
         self.end();
@@ -201,7 +201,7 @@ impl Connection {
     }
 
     /// Reads no more. What was received whole still runs: a producer with `acks=0` may be gone already.
-    fn end(&self) {
+    pub fn end(&self) {
         self.ending.set(true);
         self.wake_answerer();
         self.room.notify();

@@ -5,10 +5,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use crate::io;
+use crate::shard::Clients;
 
 use super::connection::Connection;
 use super::frames::Incoming;
@@ -18,12 +21,17 @@ const SWEEPS: u32 = 10;
 /// But no two within less.
 const SWEEP_INTERVAL_MIN: Duration = Duration::from_millis(10);
 
+/// At the stop: how long the last answers may take, and how often it is looked whether they are all sent.
+const LAST_ANSWERS_MAX: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
 /// The connections of one core.
 #[derive(Default)]
 pub struct Connections {
     open: RefCell<BTreeMap<u64, Weak<Connection>>>,
     next_id: Cell<u64>,
     sweep: Cell<u64>,
+    are_ending: Cell<bool>,
     incoming: Incoming,
 }
 
@@ -60,25 +68,44 @@ impl Connections {
     }
 
     fn idle_since(&self, sweep: u64) -> Vec<Rc<Connection>> {
-        let open = self.open.borrow();
-        let alive = open.values().filter_map(Weak::upgrade);
+        let mut alive = self.alive();
+        alive.retain(|connection| connection.activity().last.get() < sweep && !connection.is_served());
         alive
-            .filter(|connection| connection.activity().last.get() < sweep && !connection.is_served())
-            .collect()
     }
 
-    /// Closes the connection that was active the longest ago; false when there is none.
-    pub fn close_least_used(&self) -> bool {
-        let least_used = {
-            let open = self.open.borrow();
-            let alive = open.values().filter_map(Weak::upgrade);
-            alive
-                .filter(|connection| connection.may_make_room())
-                .min_by_key(|connection| (connection.activity().last.get(), connection.activity().id))
-        };
+    /// Whether the broker stops, so that none is to be added.
+    pub fn are_ending(&self) -> bool {
+        self.are_ending.get()
+    }
+
+    fn alive(&self) -> Vec<Rc<Connection>> {
+        self.open.borrow().values().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Clients for Connections {
+    fn close_least_used(&self) -> bool {
+        let may_go = self
+            .alive()
+            .into_iter()
+            .filter(|connection| connection.may_make_room());
+        let least_used =
+            may_go.min_by_key(|connection| (connection.activity().last.get(), connection.activity().id));
         least_used.is_some_and(|connection| {
             connection.close();
             true
+        })
+    }
+
+    fn end_all(self: Rc<Self>) -> Pin<Box<dyn Future<Output = ()>>> {
+        self.are_ending.set(true);
+        self.alive().iter().for_each(|connection| connection.end());
+        Box::pin(async move {
+            let deadline = io::now() + LAST_ANSWERS_MAX;
+            while !self.open.borrow().is_empty() && io::now() < deadline {
+                io::sleep(LOOK_INTERVAL).await;
+            }
+            self.alive().iter().for_each(|connection| connection.close());
         })
     }
 }

@@ -228,8 +228,7 @@ fn accept_all(shard: &Rc<Shard>, listeners: Vec<BoundListener>) -> Result<(), St
     if let Some(idle_max) = shard.config().connections_idle_max() {
         io::spawn(connections.clone().sweep(idle_max));
     }
-    let of_core = connections.clone();
-    shard.closes_connections_with(move || of_core.close_least_used());
+    shard.serves(connections.clone());
     // Kafka's rule: with several listeners, that of the brokers is never kept closed by the others' clients.
     let protected = (listeners.len() > 1).then(|| shard.config().inter_broker_listener().to_string());
     for BoundListener { name, role, bound } in listeners {
@@ -260,7 +259,11 @@ struct Door {
 impl Door {
     async fn accept(self, mut listener: Listener) {
         loop {
-            match listener.accept().await {
+            let accepted = listener.accept().await;
+            if self.connections.are_ending() {
+                return;
+            }
+            match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer).await,
                 Err(error) => {
                     self.limit.report(format_args!(

@@ -310,11 +310,12 @@ impl Shard {
         join_all(told.collect()).await;
     }
 
-    /// Closes every core's partitions, then the metadata log, and lets every core end.
+    /// Lets the clients go, closes every core's partitions, then the metadata log, and lets every core end.
     ///
     /// # Errors
     /// What could not be flushed: the stop is then not a clean one.
     pub async fn stop_all(self: &Rc<Self>) -> Result<(), String> {
+        self.end_all_clients().await;
         // A change that has begun is made on every core first; none begins after it.
         let controller = self.controller();
         let _turn = match &controller {

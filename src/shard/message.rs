@@ -79,6 +79,8 @@ pub enum Request {
     Listen,
     /// Close everything and end (from core 0).
     Stop,
+    /// Let all clients go (from core 0).
+    EndClients,
 }
 
 /// Partitions to read on one core.

@@ -5,6 +5,7 @@
 
 mod administration;
 mod asked;
+mod clients;
 mod cold_reads;
 mod controller;
 mod fetch_session;
@@ -59,6 +60,7 @@ pub use administration::{Altered, Grown};
 pub use asked::AskedFrame;
 pub use controller::{CONTROLLER_CORE, Created, Deleted, NewTopics};
 pub use fetch_session::{FetchContext, FetchTopicName, Planned, SessionPartition, SessionRequest};
+pub use clients::Clients;
 pub use flushing::AppendedHere;
 pub use join::{AT_ONCE, join_all};
 pub use large_requests::{Admission, LargeRequests};
@@ -91,8 +93,8 @@ pub struct Shard {
     fetch_sessions: RefCell<FetchSessions>,
     /// Of the node's connections; counted on core 0 only.
     places: RefCell<Places>,
-    /// Closes one of this core's connections.
-    close_connection: RefCell<Option<Rc<dyn Fn() -> bool>>>,
+    /// Once it serves any.
+    clients: RefCell<Option<Rc<dyn Clients>>>,
     next_watch: Cell<u64>,
     large_requests: Rc<LargeRequests>,
     /// What core 0 told this core to do.
@@ -126,7 +128,7 @@ impl Shard {
             parked: RefCell::default(),
             fetch_sessions: RefCell::new(fetch_sessions),
             places: RefCell::new(Places::new(node.connection_limits.clone())),
-            close_connection: RefCell::default(),
+            clients: RefCell::default(),
             next_watch: Cell::new(0),
             large_requests: Rc::default(),
             orders: Orders::default(),

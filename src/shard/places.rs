@@ -247,16 +247,6 @@ impl Shard {
             }
         }
     }
-
-    pub(super) fn close_one_here(&self) -> bool {
-        let close = self.close_connection.borrow().clone();
-        close.is_some_and(|close| close())
-    }
-
-    /// How a connection of this core is closed to make room: `close` closes the least used one, and says whether there was any.
-    pub fn closes_connections_with(&self, close: impl Fn() -> bool + 'static) {
-        self.close_connection.replace(Some(Rc::new(close)));
-    }
 }
 
 #[cfg(test)]

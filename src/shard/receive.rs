@@ -96,6 +96,10 @@ impl Shard {
                 self.order_listen();
                 Reply::Done
             }
+            Request::EndClients => {
+                self.end_clients_here().await;
+                Reply::Done
+            }
             Request::Stop => {
                 let closed = self.close_owned().await;
                 self.link.reply(from, slot, Reply::Closed(closed));

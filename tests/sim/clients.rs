@@ -243,6 +243,16 @@ pub async fn produce_one_each(bootstrap: HostPort, client: u32, model: Model) {
     }
 }
 
+/// Waits for more than the one record that partition 0 has, and says how the wait ended.
+pub async fn await_more(bootstrap: HostPort) -> Result<(), ClientError> {
+    let cluster = connect_with(bootstrap, FOREVER).await;
+    let topic = topic_id(&cluster).await;
+    let mut from = [0; PARTITIONS];
+    from[0] = 1;
+    let mut session = Session::new(cluster, topic, &from, FOREVER);
+    session.next().await.map(|_| ())
+}
+
 /// Adds a record to partition 0, trying once.
 pub async fn produce_one(bootstrap: HostPort) -> Result<i64, ClientError> {
     let cluster = connect(bootstrap).await;

@@ -83,8 +83,25 @@ impl Setup {
 
     /// SIGTERM, and the end of the process.
     pub fn stop(&mut self) {
-        let broker = self.broker.take().expect("it runs");
+        self.order_stop();
+        self.expect_stopped();
+    }
+
+    /// SIGTERM alone.
+    pub fn order_stop(&self) {
+        let broker = self.broker.as_ref().expect("it runs");
         broker.cores().signal(Signal::Stop);
+    }
+
+    /// Whether every core has ended.
+    pub fn has_ended(&self) -> bool {
+        let broker = self.broker.as_ref().expect("it was started");
+        broker.cores().has_ended()
+    }
+
+    /// Waits for the end of a broker that was told to stop.
+    pub fn expect_stopped(&mut self) {
+        let broker = self.broker.take().expect("it runs");
         let ended = self.sim.pass_until(PATIENCE, || broker.cores().has_ended());
         assert!(ended, "the broker did not stop");
         let outcome = self.sim.on(self.host, || broker.join());

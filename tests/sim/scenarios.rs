@@ -121,6 +121,40 @@ fn a_task_that_ends_as_it_is_woken_leaves_nothing_to_the_next() {
     );
 }
 
+/// A stop answers what was asked, as far as it can be, and lets the clients go; only then it closes the logs, which may take long.
+#[test]
+fn a_stop_lets_the_clients_go_before_it_closes_the_logs() {
+    let mut setup = Setup::new(7, Faults::none(), &["ringlog.ack=durable"]);
+    setup.start();
+    let client = setup.sim.add_host(1);
+    assert_eq!(produces(&setup, client), Ok(()));
+    let bootstrap = setup.bootstrap();
+    let waiting = setup.sim.run(client, move || clients::await_more(bootstrap));
+    let is_over = setup
+        .sim
+        .pass_until(Duration::from_secs(1), || waiting.has_ended());
+    assert!(!is_over, "it waits for what doesn't come");
+    let slow = 300_000_000;
+    setup.sim.set_faults(Faults {
+        disk_nanos: slow..slow + 1,
+        ..Faults::none()
+    });
+    let bootstrap = setup.bootstrap();
+    let producing = setup.sim.run(client, move || clients::produce_one(bootstrap));
+    let is_over = setup
+        .sim
+        .pass_until(Duration::from_nanos(slow / 2), || producing.has_ended());
+    assert!(!is_over, "its flush takes longer");
+    setup.order_stop();
+    let have_ended = setup.sim.pass_until(Duration::from_secs(2), || {
+        waiting.has_ended() && producing.has_ended()
+    });
+    assert!(have_ended && !setup.has_ended());
+    assert!(waiting.take().expect("it ended").is_err());
+    assert_eq!(producing.take().expect("it ended").ok(), Some(1));
+    setup.expect_stopped();
+}
+
 /// What a record to partition 0 comes to.
 fn produces(setup: &Setup, client: HostId) -> Result<(), ErrorCode> {
     let bootstrap = setup.bootstrap();
