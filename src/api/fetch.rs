@@ -24,10 +24,6 @@ use crate::wire::{Array, ErrorCode, Records, Str};
 use super::asked::Isolation;
 use super::{Reply, Request, asked};
 
-/// Bytes of records in one answer, whatever the client allows: an answer is in memory as long as its reader takes to read
-/// it. A client that wants more asks again.
-const ANSWER_BYTES_MAX: usize = 8 << 20;
-
 /// What a request says beside its partitions.
 struct Limits {
     bytes_min: usize,
@@ -114,12 +110,9 @@ fn unknown_isolation(request: &Request, session: FetchSessionId, named: Vec<Sess
 }
 
 fn limits(shard: &Shard, body: &FetchRequest<'_>) -> Limits {
-    let bytes_max = (body.max_bytes.max(0) as usize)
-        .min(shard.config().fetch_bytes_max())
-        .min(ANSWER_BYTES_MAX);
     Limits {
-        bytes_min: (body.min_bytes.max(0) as usize).min(bytes_max),
-        bytes_max,
+        bytes_min: body.min_bytes.max(0) as usize,
+        bytes_max: (body.max_bytes.max(0) as usize).min(shard.config().fetch_bytes_max()),
         wait: Duration::from_millis(body.max_wait_ms.max(0) as u64),
         isolation: Isolation::of(body.isolation_level),
         is_follower: is_follower(body),
@@ -189,9 +182,9 @@ async fn read(
         let unknown = planned.len() - wanted.len();
         let waits =
             has_partitions && unknown <= UNKNOWN_PARTITIONS_MAX && context.may_wait() && !time_left.is_zero();
-        let round = shard
-            .read(&wanted, limits.bytes_max, limits.bytes_min, waits)
-            .await;
+        let bytes_max = limits.bytes_max.min(shard.unsent().allowance());
+        let bytes_min = limits.bytes_min.min(bytes_max);
+        let round = shard.read(&wanted, bytes_max, bytes_min, waits).await;
         match round.parked {
             Some(parked) if !round.is_enough => {
                 let is_quiet = context.session.borrow_mut().park(parked.watch());

@@ -6,8 +6,8 @@
 //! one of them. Only requests that [overlap](api::Started::overlaps) run together: produce requests, whose
 //! answers are small and whose waits (for another core, for a flush) would otherwise add up.
 //!
-//! So a client that doesn't read holds one answer here (at most 8 MiB of records), a full queue and what its own
-//! socket takes; then its requests are not read either.
+//! So a client that doesn't read holds one answer here (at most 8 MiB of records, and little when many of them do so), a full queue and
+//! what its own socket takes; then its requests are not read either.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -244,9 +244,12 @@ impl Connection {
 
     /// Sends `segments` piece by piece; false when the connection is of no use any more.
     async fn send(&self, writer: &mut Writer, mut segments: Vec<Bytes>) -> bool {
+        let mut unsent = self.shard.unsent().begin(bytes_in(&segments));
         while !segments.is_empty() && !self.closed.get() {
             let rest = segments.split_off(first_piece(&segments));
-            let mut sending = pin!(writer.send(std::mem::replace(&mut segments, rest)));
+            let piece = std::mem::replace(&mut segments, rest);
+            let piece_bytes = bytes_in(&piece);
+            let mut sending = pin!(writer.send(piece));
             let sent = poll_fn(|cx| {
                 if self.closed.get() {
                     return Poll::Ready(false);
@@ -260,6 +263,7 @@ impl Connection {
             if !sent {
                 return false;
             }
+            unsent.taken(piece_bytes);
             self.activity.note();
         }
         !self.closed.get()
@@ -335,6 +339,10 @@ impl Connection {
     }
 }
 
+fn bytes_in(segments: &[Bytes]) -> usize {
+    segments.iter().map(Bytes::len).sum()
+}
+
 /// How many of `segments` go together: whole ones, at least the first, and no more than one send's bytes.
 fn first_piece(segments: &[Bytes]) -> usize {
     let mut bytes = 0;
@@ -354,7 +362,7 @@ impl Slot {
     /// What its answer holds until it is sent.
     fn unsent_bytes(&self) -> usize {
         match &self.state {
-            SlotState::Done(Reply::Send(segments)) => segments.iter().map(Bytes::len).sum(),
+            SlotState::Done(Reply::Send(segments)) => bytes_in(segments),
             _ => 0,
         }
     }

@@ -28,6 +28,7 @@ mod routing;
 mod snapshots;
 mod time_slice;
 mod topics;
+mod unsent;
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
@@ -72,6 +73,7 @@ pub use places::{AddressIsFull, ConnectionLimits, Place, Visitor};
 pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};
 pub use time_slice::TimeSlice;
 
+pub use unsent::Unsent;
 /// What one core holds of the broker.
 pub struct Shard {
     core: CoreId,
@@ -98,6 +100,7 @@ pub struct Shard {
     next_watch: Cell<u64>,
     large_requests: Rc<LargeRequests>,
     /// What core 0 told this core to do.
+    unsent: Rc<Unsent>,
     orders: Orders,
 }
 
@@ -132,6 +135,7 @@ impl Shard {
             next_watch: Cell::new(0),
             large_requests: Rc::default(),
             orders: Orders::default(),
+            unsent: Rc::default(),
             node,
         });
         io::spawn(shard.clone().receive());
@@ -144,6 +148,11 @@ impl Shard {
     }
 
     /// This core.
+    /// What this core's connections wait to send.
+    pub fn unsent(&self) -> &Rc<Unsent> {
+        &self.unsent
+    }
+
     pub fn core(&self) -> CoreId {
         self.core
     }

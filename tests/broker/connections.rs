@@ -250,6 +250,39 @@ fn readers_that_do_not_read_cost_little_memory() {
 }
 
 #[test]
+fn readers_of_the_tail_that_do_not_read_cost_little_memory() {
+    let broker = Broker::start_with(&["ringlog.tail.cache.bytes=4194304"]);
+    let mut producer = Connection::open(&broker);
+    create(&mut producer);
+    let all: Vec<i32> = (0..PARTITIONS).collect();
+    let mut batch = BatchBuilder::new(Codec::None);
+    batch.add(Timestamp(1_703_462_400_000), None, Some(&vec![7; 100_000]), &[]);
+    let records = batch.build();
+    let mut append = || {
+        let answer = producer.call(PRODUCE, &produce_request(TOPIC, &all, &records));
+        expect_appended(&answer);
+    };
+    append();
+    let before_kib = broker.resident_kib();
+    // Each of them asks for the newest megabytes, which are soon nobody else's.
+    let mut readers = Vec::new();
+    for round in 1..=60 {
+        for _ in 0..5 {
+            append();
+        }
+        let newest = vec![round * 5 - 3; all.len()];
+        let mut reader = Connection::open(&broker);
+        reader.send(FETCH, &fetch_from(&all, &newest, 0, 1));
+        readers.push(reader);
+    }
+    let held_kib = broker.resident_kib().saturating_sub(before_kib);
+    assert!(held_kib < 150 * 1024, "{held_kib} KiB are held");
+    for mut reader in readers {
+        assert!(!bytes_of(&reader.answer::<FetchRequest>(FETCH, 1)).is_empty());
+    }
+}
+
+#[test]
 fn a_frame_that_arrives_slowly_may_be_large() {
     let broker = Broker::start_with(&["message.max.bytes=10000000"]);
     let mut producer = Connection::open(&broker);
