@@ -44,33 +44,35 @@ impl Shard {
     /// died before its files were.
     pub(super) fn set_strays_aside(&self) -> Result<(), LogError> {
         for found in dir::partitions_now(self.node.config.log_dir())? {
-            if found.topic == METADATA_TOPIC || self.is_known(&found)? {
+            if found.topic == METADATA_TOPIC {
                 continue;
             }
+            let Some(reason) = self.is_stray(&found)? else {
+                continue;
+            };
             let aside = log::set_aside_now(&found.path, random_uuid()).map_err(|error| LogError::Io {
                 path: found.path.clone(),
                 error,
             })?;
-            tracing::warn!(
-                "{} belongs to no topic of this cluster: it is now {}",
-                found.path.display(),
-                aside.display()
-            );
+            tracing::warn!("{} {reason}: it is now {}", found.path.display(), aside.display());
         }
         Ok(())
     }
 
     /// Whether the image has the partition of the found directory; by the topic's id, or by its name where no id stands.
     /// After a crash records without an id may be those of a topic that had this name before.
-    fn is_known(&self, found: &FoundPartition) -> Result<bool, LogError> {
+    fn is_stray(&self, found: &FoundPartition) -> Result<Option<&'static str>, LogError> {
         let image = self.image.borrow();
         let named = image.topic_by_name(&found.topic);
-        let known = match log::read_topic_id_now(&found.path, self.node.opened)? {
+        let topic = match log::read_topic_id_now(&found.path, self.node.opened)? {
             Some(written) => named.filter(|topic| topic.id == written),
-            None if self.node.opened == Opened::AfterCrash && log::has_batches_now(&found.path)? => None,
+            None if self.node.opened == Opened::AfterCrash && log::has_batches_now(&found.path)? => {
+                return Ok(Some("has records, and a crash has left no topic id beside them"));
+            }
             None => named,
         };
-        Ok(known.is_some_and(|topic| topic.partitions.contains_key(&found.partition)))
+        let is_known = topic.is_some_and(|topic| topic.partitions.contains_key(&found.partition));
+        Ok((!is_known).then_some("belongs to no topic of this cluster"))
     }
 
     /// Opens every partition of the image that this core owns.
