@@ -196,12 +196,19 @@ async fn append_all(
         ..
     } in pieces
     {
-        outcomes.push(match target {
+        let arrived = match target {
             Err(code) => Err(Refusal::from(code)),
             // Nobody is told of it.
             Ok(_) if is_replaced => Err(Refusal::from(ErrorCode::INVALID_REQUEST)),
-            Ok(partition) if shard.owns(partition) => {
-                match slice.spend(|| shard.append_here(partition, records)).await {
+            Ok(partition) => shard
+                .arrive(partition, records)
+                .await
+                .map(|batch| (partition, batch)),
+        };
+        outcomes.push(match arrived {
+            Err(refusal) => Err(refusal),
+            Ok((partition, batch)) if shard.owns(partition) => {
+                match slice.spend(|| shard.append_here(partition, batch)).await {
                     AppendedHere::Settled(outcome) => outcome,
                     AppendedHere::Waiting(appended, counts) => {
                         waiting.push((outcomes.len(), counts));
@@ -209,8 +216,8 @@ async fn append_all(
                     }
                 }
             }
-            Ok(partition) => {
-                elsewhere.push((outcomes.len(), shard.append_elsewhere(partition, records)));
+            Ok((partition, batch)) => {
+                elsewhere.push((outcomes.len(), shard.append_elsewhere(partition, batch)));
                 Err(Refusal::from(ErrorCode::UNKNOWN_SERVER_ERROR))
             }
         });

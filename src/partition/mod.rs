@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::config::{RinglogAck, RinglogValidate, TimestampType, TopicConfig};
@@ -23,7 +23,7 @@ use crate::io::{Planted, is_planted};
 use crate::log::header::BatchHeader;
 use crate::log::producers::Sequence;
 use crate::log::{self, FlushPlan, Log, LogOptions, ReadLimits, ReadPlan, Removal};
-use crate::wire::batch::{self, Checked, Depth};
+use crate::wire::batch::{self, Arrived, Checked, Depth};
 
 pub use interest::{Interest, Interests};
 pub use refusal::{AppendError, ReadError, Refusal};
@@ -124,12 +124,12 @@ impl Partition {
     /// # Errors
     /// Anything but [`AppendError::Disk`] is the producer's: the log is as before. After a disk error it is as
     /// before too, and may refuse further writes.
-    pub fn append(&mut self, mut records: BytesMut, now: Timestamp) -> Result<Appended, AppendError> {
+    pub fn append(&mut self, batch: Arrived, now: Timestamp) -> Result<Appended, AppendError> {
         if self.is_offline {
             return Err(AppendError::Offline);
         }
-        let view = batch::validate(&records, self.depth())?;
-        let size_bytes = records.len();
+        let view = batch.check(self.depth())?;
+        let size_bytes = view.size_bytes();
         if size_bytes > self.config.max_message_bytes {
             return Err(AppendError::TooLarge {
                 size_bytes,
@@ -140,12 +140,13 @@ impl Partition {
             return Err(AppendError::KeylessOnCompacted);
         }
         self.check_timestamps(&view, now)?;
-        if let Some(earlier) = self.earlier(&records)? {
+        if let Some(earlier) = self.earlier(view.bytes())? {
             return Ok(earlier);
         }
         let base_offset = self.log.end_offset();
         let (latest, stated) = (view.latest_timestamp(), view.max_timestamp());
         let last_offset = Offset(base_offset.0 + i64::from(view.last_offset_delta()));
+        let mut records = batch.into_records();
         batch::set_base_offset(&mut records, base_offset);
         batch::set_leader_epoch(&mut records, self.leader_epoch);
         match self.config.timestamp_type {

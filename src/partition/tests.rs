@@ -1,5 +1,6 @@
 //! A partition over a real log: what is written in place, what is refused, what a reader finds where.
 
+use bytes::BytesMut;
 use std::collections::BTreeMap;
 
 use tempfile::TempDir;
@@ -48,7 +49,7 @@ impl Fixture {
     }
 
     fn append(&mut self, batch: BytesMut) -> Result<Appended, Refusal> {
-        self.partition.append(batch, NOW).map_err(Refusal::from)
+        self.partition.append(batch.into(), NOW).map_err(Refusal::from)
     }
 
     /// The whole batches found from `offset` on, wherever they were.

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::base::{FetchSessionId, TopicPartition};
 use crate::log::{EpochEnd, LogError};
 use crate::metadata::Image;
 use crate::metadata::controller::{DeleteTarget, ProducerIdBlock, ResourceChange};
 use crate::partition::{Appended, Interest, Refusal};
+
+use crate::wire::batch::Arrived;
 
 use super::administration::{Altered, Grown};
 use super::asked::AskedFrame;
@@ -35,10 +37,10 @@ pub struct WatchId(pub u64);
 
 /// What a core may ask of another.
 pub enum Request {
-    /// Append one partition's records.
+    /// Append one partition's batch.
     Append {
         partition: TopicPartition,
-        records: BytesMut,
+        batch: Arrived,
     },
     /// Read partitions.
     Read(ReadRequest),
@@ -77,10 +79,10 @@ pub enum Request {
     Apply(Bytes),
     /// Accept connections (from core 0).
     Listen,
-    /// Close everything and end (from core 0).
-    Stop,
     /// Let all clients go (from core 0).
     EndClients,
+    /// Close everything and end (from core 0).
+    Stop,
 }
 
 /// Partitions to read on one core.

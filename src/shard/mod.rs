@@ -39,14 +39,15 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use crate::base::{CoreId, PartitionIndex, TopicId, TopicPartition};
-use crate::config::Config;
+use crate::config::{Config, RinglogValidate, TopicConfig};
 use crate::io;
 use crate::io::local::{Notify, Sender};
 use crate::io::mesh::Port;
 use crate::metadata::Image;
 use crate::metadata::controller::ProducerIdBlock;
-use crate::partition::{Appended, Refusal, WatchGuard};
+use crate::partition::{AppendError, Appended, Refusal, WatchGuard};
 use crate::wire::ErrorCode;
+use crate::wire::batch::Arrived;
 
 use cold_reads::ColdReads;
 use controller::Controller;
@@ -59,9 +60,9 @@ use places::Places;
 
 pub use administration::{Altered, Grown};
 pub use asked::AskedFrame;
+pub use clients::Clients;
 pub use controller::{CONTROLLER_CORE, Created, Deleted, NewTopics};
 pub use fetch_session::{FetchContext, FetchTopicName, Planned, SessionPartition, SessionRequest};
-pub use clients::Clients;
 pub use flushing::AppendedHere;
 pub use join::{AT_ONCE, join_all};
 pub use large_requests::{Admission, LargeRequests};
@@ -72,8 +73,8 @@ pub use node::Node;
 pub use places::{AddressIsFull, ConnectionLimits, Place, Visitor};
 pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};
 pub use time_slice::TimeSlice;
-
 pub use unsent::Unsent;
+
 /// What one core holds of the broker.
 pub struct Shard {
     core: CoreId,
@@ -99,8 +100,8 @@ pub struct Shard {
     clients: RefCell<Option<Rc<dyn Clients>>>,
     next_watch: Cell<u64>,
     large_requests: Rc<LargeRequests>,
-    /// What core 0 told this core to do.
     unsent: Rc<Unsent>,
+    /// What core 0 told this core to do.
     orders: Orders,
 }
 
@@ -134,8 +135,8 @@ impl Shard {
             clients: RefCell::default(),
             next_watch: Cell::new(0),
             large_requests: Rc::default(),
-            orders: Orders::default(),
             unsent: Rc::default(),
+            orders: Orders::default(),
             node,
         });
         io::spawn(shard.clone().receive());
@@ -147,12 +148,12 @@ impl Shard {
         &self.large_requests
     }
 
-    /// This core.
     /// What this core's connections wait to send.
     pub fn unsent(&self) -> &Rc<Unsent> {
         &self.unsent
     }
 
+    /// This core.
     pub fn core(&self) -> CoreId {
         self.core
     }
@@ -208,10 +209,32 @@ impl Shard {
         }
     }
 
+    /// Takes one partition's records of a produce request. Only what takes long is looked into here, other tasks in between: records
+    /// that have to be decompressed. The rest is checked as it is appended.
+    ///
+    /// # Errors
+    /// What the producer did wrong.
+    pub async fn arrive(&self, partition: TopicPartition, records: BytesMut) -> Result<Arrived, Refusal> {
+        let mut batch = Arrived::from(records);
+        if batch.is_slow() && self.looks_into(partition.topic) {
+            let checked = batch.check_in_turns(io::yield_now).await;
+            checked.map_err(|error| Refusal::from(AppendError::from(error)))?;
+        }
+        Ok(batch)
+    }
+
+    fn looks_into(&self, topic: TopicId) -> bool {
+        let image = self.image.borrow();
+        image.topic(topic).is_some_and(|topic| {
+            let own = image.topic_configs(&topic.name);
+            TopicConfig::ringlog_validate(&self.config.borrow(), own) == RinglogValidate::Full
+        })
+    }
+
     /// Appends to a partition that this core [owns](Self::owns).
-    pub fn append_here(self: &Rc<Self>, partition: TopicPartition, records: BytesMut) -> AppendedHere {
+    pub fn append_here(self: &Rc<Self>, partition: TopicPartition, batch: Arrived) -> AppendedHere {
         self.try_closed(partition);
-        let outcome = self.owned.borrow_mut().append(partition, records, io::wall_now());
+        let outcome = self.owned.borrow_mut().append(partition, batch, io::wall_now());
         match outcome {
             Ok(appended) if let Some(after) = appended.after => {
                 AppendedHere::Waiting(appended, self.wait_until_committed(partition, after))
@@ -224,16 +247,12 @@ impl Shard {
     pub fn append_elsewhere(
         self: &Rc<Self>,
         partition: TopicPartition,
-        records: BytesMut,
+        batch: Arrived,
     ) -> impl Future<Output = Result<Appended, Refusal>> + use<> {
         let shard = self.clone();
         async move {
             let owner = shard.owner(partition);
-            match shard
-                .link
-                .ask(owner, Request::Append { partition, records })
-                .await
-            {
+            match shard.link.ask(owner, Request::Append { partition, batch }).await {
                 Reply::Appended(outcome) => outcome,
                 _ => unreachable!("an append is answered with its outcome"),
             }

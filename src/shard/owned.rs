@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-
 use crate::base::{Instant, LeaderEpoch, PartitionIndex, Timestamp, TopicId, TopicPartition};
 use crate::config::{Config, TopicConfig};
 use crate::io;
 use crate::log::{self, Log, LogError, LogOptions, Opened, Removal, Resume, names};
 use crate::partition::{Appended, Partition, Refusal};
 use crate::wire::ErrorCode;
+use crate::wire::batch::Arrived;
 
 /// How long a partition that could not be opened is left alone: whoever asks for it must not keep the core busy with it.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
@@ -74,13 +73,13 @@ impl Owned {
     pub fn append(
         &mut self,
         partition: TopicPartition,
-        records: BytesMut,
+        batch: Arrived,
         now: Timestamp,
     ) -> Result<Appended, Refusal> {
         let Some(replica) = self.partitions.get_mut(&partition) else {
             return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER.into());
         };
-        let appended = replica.append(records, now)?;
+        let appended = replica.append(batch, now)?;
         if appended.tail_bytes > 0 {
             self.tail_bytes += appended.tail_bytes;
             self.tail_order.push_back(partition);

@@ -7,11 +7,10 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 
-use bytes::BytesMut;
-
 use crate::base::{CoreId, TopicPartition};
 use crate::io;
 use crate::partition::Refusal;
+use crate::wire::batch::Arrived;
 
 use super::message::{Message, Reply, Request};
 use super::{Shard, TimeSlice};
@@ -27,9 +26,9 @@ impl Shard {
                 Message::Changed(interest) => self.fetch_session_changed(interest),
                 Message::Request {
                     slot,
-                    request: Request::Append { partition, records },
+                    request: Request::Append { partition, batch },
                 } => {
-                    let append = || self.append_for(from, slot, partition, records);
+                    let append = || self.append_for(from, slot, partition, batch);
                     slice.spend(append).await;
                 }
                 Message::Request { slot, request } => {
@@ -40,9 +39,9 @@ impl Shard {
     }
 
     /// Appends for a peer, and answers it now or when the append counts.
-    fn append_for(self: &Rc<Self>, from: CoreId, slot: u32, partition: TopicPartition, records: BytesMut) {
+    fn append_for(self: &Rc<Self>, from: CoreId, slot: u32, partition: TopicPartition, batch: Arrived) {
         self.try_closed(partition);
-        let outcome = self.owned.borrow_mut().append(partition, records, io::wall_now());
+        let outcome = self.owned.borrow_mut().append(partition, batch, io::wall_now());
         match outcome {
             Ok(appended) if let Some(after) = appended.after => {
                 let link = self.link.clone();
@@ -57,7 +56,7 @@ impl Shard {
 
     async fn answer(self: Rc<Self>, from: CoreId, slot: u32, request: Request) {
         let reply = match request {
-            Request::Append { partition, records } => return self.append_for(from, slot, partition, records),
+            Request::Append { partition, batch } => return self.append_for(from, slot, partition, batch),
             Request::Read(request) => Reply::Read(self.read_here(from, request).await),
             Request::Unwatch(watch) => {
                 self.end_watch(from, watch);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::io;
 
-/// How long a task may work before the others get their turn. One piece of work, such as the walk of a compressed batch,
-/// may take longer. Ordinary requests end within it, and none of them waits.
+/// How long a task may work before the others get their turn; one piece of work may take longer. Ordinary requests end within it, and
+/// none of them waits.
 const SLICE: Duration = Duration::from_micros(200);
 
 /// What a task has used of its turn.

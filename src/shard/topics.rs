@@ -59,7 +59,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Whether the image has the partition of the found directory; by the topic's id, or by its name where no id stands.
+    /// Why the found directory is no partition of the image; by the topic's id, or by its name where no id stands.
     /// After a crash records without an id may be those of a topic that had this name before.
     fn is_stray(&self, found: &FoundPartition) -> Result<Option<&'static str>, LogError> {
         let image = self.image.borrow();

@@ -114,6 +114,14 @@ impl Connection {
         silent
     }
 
+    /// Whether nothing has arrived by now.
+    pub fn is_silent(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let silent = self.stream.peek(&mut [0]).is_err();
+        self.stream.set_nonblocking(false).unwrap();
+        silent
+    }
+
     /// The socket itself.
     pub fn stream(&mut self) -> &mut TcpStream {
         &mut self.stream

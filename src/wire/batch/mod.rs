@@ -19,7 +19,7 @@ pub use build::{BatchBuilder, ControlType};
 pub use edit::{set_base_offset, set_create_time, set_leader_epoch, set_log_append_time};
 pub use error::{BatchError, RecordFault};
 pub use record::{Headers, Record, RecordIter};
-pub use validate::{Checked, Depth, validate};
+pub use validate::{Arrived, Checked, Depth, validate};
 pub use walk::DECOMPRESSED_BYTES_MAX;
 
 /// Where the fields of a batch lie, in bytes from its start; all are big-endian.

@@ -6,7 +6,9 @@
 
 use std::ops::Deref;
 
-use super::walk::Walk;
+use bytes::BytesMut;
+
+use super::walk::{Walk, at_once};
 use super::{BatchError, BatchView, RecordFault, size_bytes_at};
 use crate::base::Timestamp;
 
@@ -65,12 +67,75 @@ impl Checked<'_> {
     }
 }
 
+/// The produce data of one partition on its way to the log, as it arrived.
+#[derive(Debug)]
+pub struct Arrived {
+    records: BytesMut,
+    /// What was learnt of them on the way, if they were looked into.
+    summary: Option<Box<Summary>>,
+}
+
+impl From<BytesMut> for Arrived {
+    fn from(records: BytesMut) -> Arrived {
+        Arrived {
+            records,
+            summary: None,
+        }
+    }
+}
+
+impl Arrived {
+    /// Whether looking into it may take long: it is compressed.
+    pub fn is_slow(&self) -> bool {
+        BatchView::first(&self.records).is_ok_and(|batch| batch.is_compressed())
+    }
+
+    /// Checks it as [`validate`] does, with a `turn` for others after every few hundred KiB that are decompressed. What was learnt
+    /// goes with it.
+    ///
+    /// # Errors
+    /// As [`validate`].
+    pub async fn check_in_turns(&mut self, turn: impl AsyncFn()) -> Result<(), BatchError> {
+        let checked = validate_in_turns(&self.records, Depth::Records, turn).await?;
+        self.summary = Some(Box::new(checked.summary));
+        Ok(())
+    }
+
+    /// Checks it, unless that was done on the way.
+    ///
+    /// # Errors
+    /// As [`validate`].
+    pub fn check(&self, depth: Depth) -> Result<Checked<'_>, BatchError> {
+        match &self.summary {
+            Some(summary) => Ok(Checked {
+                view: BatchView::first(&self.records)?,
+                summary: **summary,
+            }),
+            None => validate(&self.records, depth),
+        }
+    }
+
+    /// Its bytes.
+    pub fn into_records(self) -> BytesMut {
+        self.records
+    }
+}
+
 /// Checks the produce data of one partition: exactly one batch, whole, of format 2, and consistent.
 ///
 /// # Errors
 /// What is wrong with it; also records that decompress to more than
 /// [`DECOMPRESSED_BYTES_MAX`](super::DECOMPRESSED_BYTES_MAX).
 pub fn validate(bytes: &[u8], depth: Depth) -> Result<Checked<'_>, BatchError> {
+    at_once(validate_in_turns(bytes, depth, async || {}))
+}
+
+/// As [`validate`], with a turn for others after every few hundred KiB that are decompressed.
+async fn validate_in_turns(
+    bytes: &[u8],
+    depth: Depth,
+    turn: impl AsyncFn(),
+) -> Result<Checked<'_>, BatchError> {
     if bytes.is_empty() {
         return Err(BatchError::Empty);
     }
@@ -91,7 +156,7 @@ pub fn validate(bytes: &[u8], depth: Depth) -> Result<Checked<'_>, BatchError> {
     validate_header(&view)?;
     let summary = match depth {
         Depth::Header if view.is_compressed() => Summary::of_header(&view),
-        _ => Summary::of_records(&view)?,
+        _ => Summary::of_records(&view, turn).await?,
     };
     Ok(Checked { view, summary })
 }
@@ -144,14 +209,14 @@ impl Summary {
         }
     }
 
-    fn of_records(view: &BatchView<'_>) -> Result<Summary, BatchError> {
+    async fn of_records(view: &BatchView<'_>, turn: impl AsyncFn()) -> Result<Summary, BatchError> {
         let mut summary = Summary {
             latest: Some(Timestamp::NONE),
             ..Summary::default()
         };
-        let mut walk = Walk::new(view)?;
+        let mut walk = Walk::new(view, turn)?;
         for index in 0..view.records_count() {
-            let record = walk.record(index)?;
+            let record = walk.record(index).await?;
             if record.offset_delta != index {
                 let fault = RecordFault::OffsetDelta {
                     offset_delta: record.offset_delta,
@@ -167,7 +232,7 @@ impl Summary {
                 summary.first_keyless = summary.first_keyless.or(Some(index));
             }
         }
-        walk.end(view.last_offset_delta())?;
+        walk.end(view.last_offset_delta()).await?;
         Ok(summary)
     }
 }
