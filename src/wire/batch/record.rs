@@ -52,11 +52,8 @@ impl<'a> RecordIter<'a> {
 
     fn read(&mut self) -> Result<Record<'a>, RecordFault> {
         let size = non_negative(self.rest.varint()).ok_or(RecordFault::Structure)?;
-        let mut d = Decoder::new(self.rest.take(size).map_err(|_| RecordFault::Structure)?);
-        let record = self.read_body(&mut d)?;
-        if !d.is_empty() {
-            return Err(RecordFault::Size);
-        }
+        let bytes = self.rest.take(size).map_err(|_| RecordFault::Structure)?;
+        let record = self.whole(Parts::read(Decoder::new(bytes))?);
         let left = self.rest.rest().len();
         if self.index + 1 == self.count && left > 0 {
             return Err(RecordFault::TrailingBytes { left });
@@ -64,7 +61,31 @@ impl<'a> RecordIter<'a> {
         Ok(record)
     }
 
-    fn read_body(&self, d: &mut Decoder<'a>) -> Result<Record<'a>, RecordFault> {
+    fn whole(&self, parts: Parts<'a>) -> Record<'a> {
+        let timestamp = Timestamp(self.base_timestamp.wrapping_add(parts.timestamp_delta));
+        Record {
+            offset: Offset(self.base_offset.wrapping_add(parts.offset_delta.into())),
+            offset_delta: parts.offset_delta,
+            timestamp: self.append_time.unwrap_or(timestamp),
+            key: parts.key,
+            value: parts.value,
+            headers: parts.headers,
+        }
+    }
+}
+
+/// What stands in a record itself, behind its size.
+pub(super) struct Parts<'a> {
+    pub timestamp_delta: i64,
+    pub offset_delta: i32,
+    pub key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    headers: Headers<'a>,
+}
+
+impl<'a> Parts<'a> {
+    /// Those of the record that `d` holds, and no other.
+    pub fn read(mut d: Decoder<'a>) -> Result<Parts<'a>, RecordFault> {
         let attributes = d.i8();
         let timestamp_delta = d.varlong();
         let offset_delta = d.varint();
@@ -72,17 +93,17 @@ impl<'a> RecordIter<'a> {
         else {
             return Err(RecordFault::Structure);
         };
-        let key = read_bytes(d)?;
-        let value = read_bytes(d)?;
-        let timestamp = Timestamp(self.base_timestamp.wrapping_add(timestamp_delta));
-        Ok(Record {
-            offset: Offset(self.base_offset.wrapping_add(offset_delta.into())),
+        let parts = Parts {
+            timestamp_delta,
             offset_delta,
-            timestamp: self.append_time.unwrap_or(timestamp),
-            key,
-            value,
-            headers: Headers::read(d)?,
-        })
+            key: read_bytes(&mut d)?,
+            value: read_bytes(&mut d)?,
+            headers: Headers::read(&mut d)?,
+        };
+        match d.is_empty() {
+            true => Ok(parts),
+            false => Err(RecordFault::Size),
+        }
     }
 }
 
