@@ -386,9 +386,35 @@ pub fn write_topic_id_now(dir: &Path, topic: TopicId) -> io::Result<()> {
     replace_text_now(&dir.join(names::PARTITION_METADATA), &text)
 }
 
+/// Makes the files of a new partition, empty, in a directory of its own, without blocking the core: where many files come and go, ext4
+/// looks long for room for another. False when the directory was there; else the log is to be opened as after a crash, for nothing of it
+/// is flushed. A failure comes again then, and is told there.
+pub async fn make_files(dir: &Path) -> bool {
+    if fs::exists_now(dir).unwrap_or(true) || fs::create_dir(dir).await.is_err() {
+        return false;
+    }
+    let segment =
+        [names::LOG, names::INDEX, names::TIME_INDEX].map(|kind| names::offset_file(Offset(0), kind));
+    let metadata = fresh(Path::new(names::PARTITION_METADATA));
+    for name in segment.iter().map(Path::new).chain([metadata.as_path()]) {
+        if File::open(dir.join(name), OpenOptions::read_write_create())
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    true
+}
+
+/// Where what is to stand at `path` is written first.
+fn fresh(path: &Path) -> PathBuf {
+    path.with_extension("tmp")
+}
+
 /// Puts a new text file in the place of an old one, in the page cache.
 fn replace_text_now(path: &Path, text: &str) -> io::Result<()> {
-    let fresh = path.with_extension("tmp");
+    let fresh = fresh(path);
     let options = OpenOptions {
         truncate: true,
         ..OpenOptions::read_write_create()

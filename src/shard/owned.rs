@@ -135,19 +135,24 @@ impl Owned {
             replica.update(assigned.leader_epoch, assigned.config, options);
             return Ok(());
         }
-        let name = names::partition_dir(assigned.topic_name, assigned.partition.partition);
-        let dir = self.log_dir.join(&name);
+        let dir = self.dir_of(assigned.topic_name, assigned.partition.partition);
         self.claim(&dir, assigned.partition.topic, opened)?;
         let (log, recovery) = Log::open_now(&dir, options, opened, Resume::default(), now)?;
         if recovery.bytes_cut > 0 {
             tracing::warn!(
-                "{name}: cut {} bytes behind the last whole batch",
+                "{}: cut {} bytes behind the last whole batch",
+                dir.display(),
                 recovery.bytes_cut
             );
         }
         let replica = Partition::new(log, assigned.leader_epoch, assigned.config);
         self.partitions.insert(assigned.partition, replica);
         Ok(())
+    }
+
+    /// Where a partition's files are.
+    pub fn dir_of(&self, topic_name: &str, partition: PartitionIndex) -> PathBuf {
+        self.log_dir.join(names::partition_dir(topic_name, partition))
     }
 
     /// Makes sure that `dir` is the topic's own. What another topic of that name left there goes: its deletion was

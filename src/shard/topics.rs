@@ -183,10 +183,30 @@ impl Shard {
         // All of a topic's partitions share it.
         let mut config = None;
         for partition in self.assigned_here(topic) {
+            // What is made now was never flushed.
+            let opened = match self.make_files(partition).await {
+                true => Opened::AfterCrash,
+                false => opened,
+            };
             let taken = slice.spend(|| self.take(partition, &mut config, opened)).await;
             failed.extend(taken.err().map(|error| (partition, error)));
         }
         failed
+    }
+
+    /// Makes the files of a partition that has none yet; false when it is open, or was here before.
+    async fn make_files(&self, partition: TopicPartition) -> bool {
+        if self.owned.borrow().get(partition).is_some() {
+            return false;
+        }
+        let dir = {
+            let image = self.image.borrow();
+            let Some(topic) = image.topic(partition.topic) else {
+                return false;
+            };
+            self.owned.borrow().dir_of(&topic.name, partition.partition)
+        };
+        log::make_files(&dir).await
     }
 
     /// A topic's partitions that this core is to have.

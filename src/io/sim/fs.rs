@@ -239,6 +239,19 @@ pub fn create_dir_all_now(path: impl AsRef<Path>) -> io::Result<()> {
     world::place().host.disk.borrow_mut().create_dirs(path.as_ref())
 }
 
+/// Makes the directory `path` in one that is there, without blocking the core.
+///
+/// # Errors
+/// As a system's.
+pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref().to_owned();
+    wait_for_disk().await;
+    if exists_now(&path)? {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    create_dir_all_now(path)
+}
+
 /// Renames; an existing file at `to` is replaced in one step.
 ///
 /// # Errors

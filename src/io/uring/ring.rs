@@ -87,8 +87,8 @@ pub(super) enum Held {
     Address(#[expect(dead_code, reason = "the kernel reads it")] Box<libc::sockaddr_storage>),
     /// What is opened: the result is a descriptor.
     Path(#[expect(dead_code, reason = "the kernel reads it")] std::ffi::CString),
-    /// What is removed.
-    Doomed(#[expect(dead_code, reason = "the kernel reads it")] std::ffi::CString),
+    /// What is made or removed: the result is no descriptor.
+    Name(#[expect(dead_code, reason = "the kernel reads it")] std::ffi::CString),
 }
 
 /// What hears the completions of a multishot operation.

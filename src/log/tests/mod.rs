@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::base::ProducerId;
+use crate::io;
 use crate::log::header::HEADER_BYTES;
 use crate::log::testing::{Producer, batch, batch_of};
 use proptest::prelude::*;
@@ -119,6 +120,30 @@ fn a_deleted_partition_is_gone() {
     );
     remove(delete_now(&dir, [1; 16]).unwrap());
     assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn files_that_were_made_beforehand_are_an_empty_log_whose_names_are_not_flushed() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("topic-0");
+    let made = dir.clone();
+    let make = move |_| {
+        let dir = made.clone();
+        async move {
+            assert!(make_files(&dir).await);
+            assert!(!make_files(&dir).await, "it is there");
+        }
+    };
+    io::run(io::Options::unpinned(1), make).unwrap();
+    let (mut log, _) = open(&dir, LogOptions::default(), Opened::AfterCrash);
+    assert_eq!((log.start_offset(), log.end_offset()), (Offset(0), Offset(0)));
+    assert!(!log.flush_plan().unwrap().is_empty());
+    write_topic_id_now(&dir, TopicId([7; 16])).unwrap();
+    let names: Vec<String> = std::fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(names.iter().all(|name| !name.ends_with("tmp")), "{names:?}");
 }
 
 #[test]

@@ -22,6 +22,8 @@ const READ_BYTES_MAX: usize = 1 << 30;
 const SEGMENTS_MAX: usize = 1024;
 /// New files are readable and writable for all whom the process's umask lets.
 const MODE: libc::mode_t = 0o666;
+/// New directories too.
+const DIR_MODE: libc::mode_t = 0o777;
 
 /// The system's flags for `options`.
 fn flags(options: OpenOptions) -> libc::c_int {
@@ -59,13 +61,27 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
     remove(path.as_ref(), libc::AT_REMOVEDIR).await
 }
 
+/// Makes the directory `path` in one that is there, without blocking the core.
+///
+/// # Errors
+/// The system's.
+pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = to_system(path.as_ref())?;
+    let entry = opcode::MkDirAt::new(Fd(libc::AT_FDCWD), path.as_ptr())
+        .mode(DIR_MODE)
+        .build();
+    // SAFETY: the path's bytes are on the heap, and the operation holds them.
+    let made = unsafe { ring::begin(entry, None, Held::Name(path), OnDrop::Finish) };
+    check(made.await.0).map(drop)
+}
+
 async fn remove(path: &Path, flags: libc::c_int) -> io::Result<()> {
     let path = to_system(path)?;
     let entry = opcode::UnlinkAt::new(Fd(libc::AT_FDCWD), path.as_ptr())
         .flags(flags)
         .build();
     // SAFETY: the path's bytes are on the heap, and the operation holds them.
-    let removal = unsafe { ring::begin(entry, None, Held::Doomed(path), OnDrop::Finish) };
+    let removal = unsafe { ring::begin(entry, None, Held::Name(path), OnDrop::Finish) };
     check(removal.await.0).map(drop)
 }
 

@@ -109,12 +109,14 @@ fn directories_are_made_listed_in_order_and_removed() {
 }
 
 #[test]
-fn files_and_directories_are_removed_beside_the_core() {
+fn files_and_directories_are_made_and_removed_beside_the_core() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().to_owned();
     on_one_core(move || async move {
         let (dir, file) = (root.join("d"), root.join("d/f"));
-        create_dir_all_now(&dir).unwrap();
+        create_dir(&dir).await.unwrap();
+        let error = create_dir(&dir).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         write_whole_now(&file, b"x").unwrap();
         let error = remove_dir(&dir).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::DirectoryNotEmpty);
