@@ -13,6 +13,7 @@ use crate::wire::records::{MetadataRecord, decode_record};
 use crate::wire::{Array, DecodeError};
 use std::collections::btree_map::Entry;
 use std::fmt;
+use std::sync::Arc;
 
 /// The most bytes that one compressed batch of metadata may come to: Kafka's controller writes at most 8 MiB.
 const BATCH_PAYLOAD_BYTES_MAX: usize = 64 << 20;
@@ -35,7 +36,7 @@ pub enum Change {
         created: bool,
     },
     /// A topic is gone. The image no longer has it, so this does.
-    TopicRemoved(Topic),
+    TopicRemoved(Arc<Topic>),
     /// A topic's own settings are others. Comes after the topic's creation.
     TopicConfigs {
         /// Its name; topics' settings go by name.
@@ -238,18 +239,16 @@ impl State {
             self.collisions.entry(key).or_default().insert(name.to_owned());
         }
         self.ids_by_name.insert(name.to_owned(), id);
-        self.topics.insert(
+        let topic = Topic {
             id,
-            Topic {
-                id,
-                name: name.to_owned(),
-                partitions: Default::default(),
-            },
-        );
+            name: name.to_owned(),
+            partitions: Default::default(),
+        };
+        self.topics.insert(id, Arc::new(topic));
         Ok(())
     }
 
-    fn remove_topic(&mut self, id: TopicId) -> Result<Topic, String> {
+    fn remove_topic(&mut self, id: TopicId) -> Result<Arc<Topic>, String> {
         let topic = self.topics.remove(&id).ok_or_else(|| no_topic(id))?;
         self.ids_by_name.remove(&topic.name);
         self.topic_configs.remove(&topic.name);
@@ -270,7 +269,9 @@ impl State {
             .get_mut(&record.topic_id)
             .ok_or_else(|| no_topic(record.topic_id))?;
         let partition = PartitionIndex(record.partition_id);
-        let before = topic.partitions.insert(partition, Partition::from_record(record));
+        let before = Arc::make_mut(topic)
+            .partitions
+            .insert(partition, Partition::from_record(record));
         Ok(Change::Partition {
             topic: record.topic_id,
             partition,
@@ -283,7 +284,7 @@ impl State {
         let found = self
             .topics
             .get_mut(&topic)
-            .and_then(|t| t.partitions.get_mut(&partition));
+            .and_then(|topic| Arc::make_mut(topic).partitions.get_mut(&partition));
         found
             .ok_or_else(|| format!("there is no partition {partition} of topic {topic}"))?
             .merge(record);
@@ -296,8 +297,9 @@ impl State {
 
     /// Forgets who was eligible to lead, of one topic or, without a name, of all (KIP-966).
     fn clear_eligible(&mut self, name: &str, changes: &mut Vec<Change>) {
-        let named = |topic: &&mut Topic| name.is_empty() || topic.name == name;
+        let named = |topic: &&mut Arc<Topic>| name.is_empty() || topic.name == name;
         for topic in self.topics.values_mut().filter(named) {
+            let topic = Arc::make_mut(topic);
             for (index, partition) in &mut topic.partitions {
                 partition.eligible_leader_replicas.clear();
                 partition.last_known_elr.clear();

@@ -16,6 +16,7 @@ use super::names::collision_key;
 use crate::base::{LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerId, Timestamp, TopicId};
 use kept::Kept;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub use apply::{ApplyError, Change};
 pub use parts::{Broker, Endpoint, Partition, RecoveryState, Topic};
@@ -37,7 +38,8 @@ pub struct Image {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct State {
-    topics: BTreeMap<TopicId, Topic>,
+    /// Each shared with the copies of this image, until one of them changes it: a copy is made in one step of a core that serves.
+    topics: BTreeMap<TopicId, Arc<Topic>>,
     /// Invariant: the same topics as in `topics`.
     ids_by_name: BTreeMap<String, TopicId>,
     /// The names of topics that have a [`collision_key`], by it.
@@ -95,7 +97,7 @@ impl Image {
 
     /// All topics, in the order of their names.
     pub fn topics(&self) -> impl Iterator<Item = &Topic> {
-        self.state.ids_by_name.values().map(|id| &self.state.topics[id])
+        self.state.ids_by_name.values().map(|id| &*self.state.topics[id])
     }
 
     /// How many topics there are.
@@ -110,12 +112,12 @@ impl Image {
 
     /// The topic of this id.
     pub fn topic(&self, id: TopicId) -> Option<&Topic> {
-        self.state.topics.get(&id)
+        self.state.topics.get(&id).map(|topic| &**topic)
     }
 
     /// The topic of this name.
     pub fn topic_by_name(&self, name: &str) -> Option<&Topic> {
-        self.state.ids_by_name.get(name).map(|id| &self.state.topics[id])
+        self.state.ids_by_name.get(name).map(|id| &*self.state.topics[id])
     }
 
     /// One partition.
