@@ -25,6 +25,8 @@ const ROUNDS_MAX: usize = 16;
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Quiet passes between two turns of the executor on a core that never sleeps: it may have finished tasks to drop.
 const QUIET_PASSES: u32 = 1024;
+/// Of stalls that come in a row one in this time is told; all are counted.
+const STALL_TOLD_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the end of a run waits for the kernel to give back what it holds.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
 /// How often the executor gets a turn to drop the tasks that wait forever.
@@ -40,6 +42,7 @@ pub(super) async fn drive(core: Rc<Core>, profile: Profile, stall_limit: Duratio
         scratch: Vec::with_capacity(REAP_BATCH),
         quiet_since: None,
         quiet_passes: 0,
+        stall_told: Instant(0),
     };
     while core.shared.mains_running.load(Ordering::Acquire) > 0 {
         driver.pass().await;
@@ -56,6 +59,8 @@ struct Driver<'a> {
     scratch: Vec<cqueue::Entry>,
     quiet_since: Option<Instant>,
     quiet_passes: u32,
+    /// When a stall was last told in the log.
+    stall_told: Instant,
 }
 
 impl Driver<'_> {
@@ -77,13 +82,7 @@ impl Driver<'_> {
             let took = ended.since(begun);
             stats.longest_pass_ns.raise_to(took.as_nanos() as u64);
             if took > self.stall_limit {
-                let own = took.saturating_sub(self.waiting.in_this_pass(ended));
-                let stalls = if own > self.stall_limit {
-                    &stats.stalls
-                } else {
-                    &stats.preemptions
-                };
-                stalls.add(1);
+                self.note_long_pass(took, ended);
             }
         }
         let may_sleep = self.may_sleep(ran, begun) && self.is_quiet();
@@ -100,6 +99,29 @@ impl Driver<'_> {
         stats
             .enters
             .add(std::mem::take(&mut core.ring.borrow_mut().enters));
+    }
+
+    #[cold]
+    fn note_long_pass(&mut self, took: Duration, ended: Instant) {
+        let spent = self.waiting.in_this_pass(ended);
+        let stats = &self.core.published().stats;
+        if took.saturating_sub(spent.waited) <= self.stall_limit {
+            stats.preemptions.add(1);
+            return;
+        }
+        stats.stalls.add(1);
+        if ended.since(self.stall_told) < STALL_TOLD_INTERVAL {
+            return;
+        }
+        self.stall_told = ended;
+        let blocked = took.saturating_sub(spent.waited + spent.user + spent.kernel);
+        tracing::warn!(
+            "core {}: a pass took {took:?}, of which {blocked:?} blocked, {:?} in the kernel, {:?} in the broker, {:?} waiting for the CPU",
+            self.core.id,
+            spent.kernel,
+            spent.user,
+            spent.waited
+        );
     }
 
     /// Wakes what the kernel, the clock and `yield_now` have ready.
