@@ -78,6 +78,8 @@ fn mixed_load(profile: &str) {
         .filter(|line| line.contains("broken_sleeps="))
         .collect();
     println!("{profile}, {seconds} s: {load:?}\n{}", counters.join("\n"));
+    let long_passes = ended.stderr.lines().filter(|line| line.contains("a pass took"));
+    long_passes.for_each(|line| println!("{line}"));
     assert!(!counters.is_empty(), "the stop tells the counters");
     for core in counters {
         assert!(core.contains("broken_sleeps=0 "), "{core}");
