@@ -5,14 +5,15 @@ use std::time::Duration;
 use ringlog::base::Timestamp;
 use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
+use ringlog::wire::messages::delete_topics_request::DeleteTopicsRequest;
 use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use ringlog::wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use ringlog::wire::messages::metadata_request::MetadataRequest;
 use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use ringlog::wire::{ApiKey, Records};
+use ringlog::wire::{ApiKey, Records, Request};
 
 use crate::harness::Broker;
-use crate::raw::{Connection, create_topic};
+use crate::raw::{Connection, create_topic, create_topic_request};
 
 const TOPIC: &str = "heavy";
 
@@ -94,31 +95,83 @@ fn one_batch_that_takes_long_to_walk_lets_others_in_between() {
     }
 }
 
-/// Sends it until others were served in the middle of it: under load a test may look too late, but not every time.
 fn is_walked_beside_others(bomb: &[u8], partitions: i32) {
     let broker = Broker::start_with(&["ringlog.cores=1", "message.max.bytes=10000000"]);
-    let mut client = Connection::open(&broker);
-    create_topic(&mut client, TOPIC, partitions);
-    let mut bystander = Connection::open(&broker);
+    let mut pair = Pair::of(&broker);
+    create_topic(&mut pair.client, TOPIC, partitions);
     let request = produce((0..partitions).map(|index| (index, Some(bomb))));
-    let served_in_between = || {
-        let correlation_id = client.send(PRODUCE, &request);
-        // The first may come before the bomb does, the others not.
-        for _ in 0..3 {
-            bystander.call(METADATA, &MetadataRequest::default());
-        }
-        let is_walked = !client.is_silent();
-        let answer = client.answer::<ProduceRequest>(PRODUCE, correlation_id);
+    let is_fair = pair.sees_turns(|pair| {
+        let (answer, is_fair) = pair.call(PRODUCE, &request);
         let topic = answer.responses.iter().next().expect("the topic's answer");
         assert_eq!(topic.partition_responses.len(), partitions as usize);
         let mut outcomes = topic.partition_responses.iter();
         assert!(outcomes.all(|partition| partition.error_code == 0));
-        !is_walked
-    };
-    let is_fair = std::iter::repeat_with(served_in_between)
-        .take(20)
-        .any(|served| served);
+        is_fair
+    });
     assert!(is_fair, "all were walked before anyone else was served");
+}
+
+#[test]
+fn many_partitions_are_made_and_deleted_beside_others() {
+    const PARTITIONS: i32 = 1_000;
+    let broker = Broker::start_with(&["ringlog.cores=1"]);
+    let mut pair = Pair::of(&broker);
+    let mut made = 0;
+    let is_fair = pair.sees_turns(|pair| {
+        made += 1;
+        let (answer, is_fair) = pair.call(7, &create_topic_request(&format!("many-{made}"), PARTITIONS));
+        assert_eq!(answer.topics.iter().next().expect("its answer").error_code, 0);
+        is_fair
+    });
+    assert!(is_fair, "all were made before anyone else was served");
+    let mut deleted = 0;
+    let is_fair = pair.sees_turns(|pair| {
+        deleted += 1;
+        let name = format!("many-{deleted}");
+        if deleted > made {
+            create_topic(&mut pair.client, &name, PARTITIONS);
+        }
+        let request = DeleteTopicsRequest {
+            topic_names: vec![name.into()].into(),
+            timeout_ms: 10_000,
+            ..Default::default()
+        };
+        let (answer, is_fair) = pair.call(5, &request);
+        assert_eq!(answer.responses.iter().next().expect("its answer").error_code, 0);
+        is_fair
+    });
+    assert!(is_fair, "all were deleted before anyone else was served");
+}
+
+/// A client that asks much of a core, and another of the same core.
+struct Pair {
+    client: Connection,
+    bystander: Connection,
+}
+
+impl Pair {
+    fn of(broker: &Broker) -> Pair {
+        Pair {
+            client: Connection::open(broker),
+            bystander: Connection::open(broker),
+        }
+    }
+
+    /// The client's answer, and whether the bystander was served in the middle.
+    fn call<R: Request>(&mut self, version: i16, request: &R) -> (R::Response<'static>, bool) {
+        let correlation_id = self.client.send(version, request);
+        // The first may come before the client's request does, the others not.
+        for _ in 0..3 {
+            self.bystander.call(METADATA, &MetadataRequest::default());
+        }
+        let is_fair = self.client.is_silent();
+        (self.client.answer::<R>(version, correlation_id), is_fair)
+    }
+
+    /// Whether one of many tries saw the bystander served: under load it may come too late, but not every time.
+    fn sees_turns(&mut self, mut call: impl FnMut(&mut Pair) -> bool) -> bool {
+        (0..20).any(|_| call(self))
+    }
 }
 
 #[test]
