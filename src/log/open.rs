@@ -191,8 +191,7 @@ impl Log {
             self.producers = ProducerStates::default();
         }
         if self.segments.is_empty() {
-            let segment = self.create_segment_now(self.end_offset, now);
-            self.segments.push(at(&self.dir, segment)?);
+            self.begin_segment_now(now)?;
         }
         self.release_files();
         Ok(())
@@ -415,8 +414,14 @@ impl Log {
         self.producers = ProducerStates::default();
         self.epochs = Epochs::default();
         self.epochs_unwritten = true;
+        self.begin_segment_now(now)
+    }
+
+    /// An empty segment at the log's end.
+    fn begin_segment_now(&mut self, now: Timestamp) -> Result<(), LogError> {
+        let path = self.dir.join(names::offset_file(self.end_offset, names::LOG));
         let segment = self.create_segment_now(self.end_offset, now);
-        self.segments.push(at(&self.dir, segment)?);
+        self.segments.push(at(&path, segment)?);
         Ok(())
     }
 

@@ -3,10 +3,12 @@
 use crate::base::TopicId;
 use crate::config::{Config, ListenerConfig};
 use crate::io::{random_uuid, wall_now};
-use crate::log::Opened;
-use crate::log::dir::{CheckpointedOffsets, LogDir, MetaProperties};
+use crate::log::dir::{self, CheckpointedOffsets, LogDir, MetaProperties};
+use crate::log::{self, LogError, Opened};
+use crate::metadata::names::METADATA_TOPIC;
 use crate::metadata::{Membership, VoterEndpoint};
 use crate::quorum;
+use std::path::Path;
 
 use super::listeners::host_name;
 
@@ -38,6 +40,7 @@ impl Home {
                 ));
             }
             None => {
+                refuse_what_is_not_empty(path)?;
                 let properties = MetaProperties {
                     cluster_id: TopicId(random_uuid()).to_string(),
                     node_id: config.node_id(),
@@ -77,6 +80,21 @@ impl Home {
             .close_now(CheckpointedOffsets::default(), broker_epoch)
             .map_err(|error| format!("the clean stop could not be marked: {error}"))
     }
+}
+
+/// What stands in a directory that is to be formatted is lost to its cluster: it would belong to another one from then on. What a
+/// format that a crash ended has left is none.
+fn refuse_what_is_not_empty(path: &Path) -> Result<(), String> {
+    let at = |error: LogError| format!("log.dirs: {error}");
+    for found in dir::partitions_now(path).map_err(at)? {
+        if found.topic != METADATA_TOPIC || log::has_batches_now(&found.path).map_err(at)? {
+            return Err(format!(
+                "log.dirs: {} has partitions and no meta.properties, which says whose they are: put it back, or name an empty directory",
+                path.display()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Who votes in a new cluster: this node, reached by its controller's listeners.

@@ -223,6 +223,27 @@ async fn partitions_without_their_metadata_log_refuse_to_start_and_stay_as_they_
     assert_eq!(end_offset(&broker, "kept", 0).await, Some(1));
 }
 
+#[tokio::test]
+async fn a_directory_without_its_properties_is_not_taken_for_a_new_one() {
+    let mut broker = Broker::start();
+    create_topic(&broker, "kept", 1).await;
+    send(&partition(&broker, "kept", 0).await, [number(1)]).await;
+    assert!(broker.stop().success());
+    let properties = broker.data().join("meta.properties");
+    let before = fs::read(&properties).unwrap();
+    fs::remove_file(&properties).unwrap();
+    for _ in 0..2 {
+        let ended = Running::spawn(&mut broker.command()).wait();
+        assert!(!ended.status.success());
+        let told = "no meta.properties, which says whose they are";
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+        assert!(!properties.exists(), "nothing was touched");
+    }
+    fs::write(&properties, before).unwrap();
+    broker.start_again();
+    assert_eq!(end_offset(&broker, "kept", 0).await, Some(1));
+}
+
 fn flip_a_bit_in_the_middle(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;
