@@ -37,10 +37,20 @@ impl Quorum {
         now: Timestamp,
     ) -> Result<(Quorum, Image), QuorumError> {
         let (mut quorum, mut image) = Quorum::replay_now(config, identity, opened, now)?;
+        quorum.flush_what_was_found().await?;
         let committed = quorum.campaign(now).await?;
         apply_all(&mut image, &committed)?;
         quorum.settle(config.log_dir(), &mut image, now).await?;
         Ok((quorum, image))
+    }
+
+    /// What the last process left in the page cache. The new leader's batches may reach the disk before it: without the power they would
+    /// then stand behind a hole, and a hole in the middle is damage.
+    async fn flush_what_was_found(&mut self) -> Result<(), QuorumError> {
+        let plan = self.log.flush_plan().map_err(QuorumError::Flush)?;
+        let upto = plan.run().await.map_err(QuorumError::Flush)?;
+        self.log.flushed(upto);
+        Ok(())
     }
 
     fn replay_now(
