@@ -4,8 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use crate::io::spawn;
+
+use super::Shard;
 use super::message::Request;
-use super::{Shard, join_all};
 
 /// The connections of one core.
 pub trait Clients {
@@ -36,13 +38,15 @@ impl Shard {
     }
 
     /// Lets go of every client of the node, while everything that they still wait for can be answered.
-    pub(super) async fn end_all_clients(&self) {
-        let told = self
-            .link
-            .peers()
-            .map(|peer| self.link.ask(peer, Request::EndClients));
-        let told = join_all(told.collect());
+    pub(super) async fn end_all_clients(self: &Rc<Self>) {
+        let told = self.link.peers().map(|peer| {
+            let shard = self.clone();
+            spawn(async move { shard.link.ask(peer, Request::EndClients).await })
+        });
+        let told: Vec<_> = told.collect();
         self.end_clients_here().await;
-        told.await;
+        for peer in told {
+            peer.await;
+        }
     }
 }

@@ -146,7 +146,11 @@ fn what_a_start_finds_in_the_metadata_log_is_flushed_before_the_log_goes_on() {
 /// A stop answers what was asked, as far as it can be, and lets the clients go; only then it closes the logs, which may take long.
 #[test]
 fn a_stop_lets_the_clients_go_before_it_closes_the_logs() {
-    let mut setup = Setup::new(7, Faults::none(), &["ringlog.ack=durable"]);
+    (0..20).for_each(stop_with_clients);
+}
+
+fn stop_with_clients(seed: u64) {
+    let mut setup = Setup::new(seed, Faults::none(), &["ringlog.ack=durable"]);
     setup.start();
     let client = setup.sim.add_host(1);
     assert_eq!(produces(&setup, client), Ok(()));
@@ -171,8 +175,9 @@ fn a_stop_lets_the_clients_go_before_it_closes_the_logs() {
     let have_ended = setup.sim.pass_until(Duration::from_secs(2), || {
         waiting.has_ended() && producing.has_ended()
     });
-    assert!(have_ended && !setup.has_ended());
-    assert!(waiting.take().expect("it ended").is_err());
+    assert!(have_ended && !setup.has_ended(), "seed {seed}");
+    let waited = waiting.take().expect("it ended");
+    assert!(waited.is_err(), "seed {seed}: {waited:?}");
     assert_eq!(producing.take().expect("it ended").ok(), Some(1));
     setup.expect_stopped();
 }
