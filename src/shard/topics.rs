@@ -16,6 +16,9 @@ use crate::wire::batch::BatchView;
 use super::owned::Assigned;
 use super::{CONTROLLER_CORE, Shard, TimeSlice, join_all};
 
+/// Partitions whose files are made at once: each takes a few turns of the kernel's workers.
+const MADE_AT_ONCE: usize = 16;
+
 /// Logs that are flushed and closed at once at a stop; the device is the limit, not the core.
 const CLOSING_AT_ONCE: usize = 32;
 
@@ -182,14 +185,17 @@ impl Shard {
         let mut failed = Vec::new();
         // All of a topic's partitions share it.
         let mut config = None;
-        for partition in self.assigned_here(topic) {
-            // What is made now was never flushed.
-            let opened = match self.make_files(partition).await {
-                true => Opened::AfterCrash,
-                false => opened,
-            };
-            let taken = slice.spend(|| self.take(partition, &mut config, opened)).await;
-            failed.extend(taken.err().map(|error| (partition, error)));
+        for some in self.assigned_here(topic).chunks(MADE_AT_ONCE) {
+            let made = some.iter().map(|partition| self.make_files(*partition));
+            for (partition, is_made) in some.iter().zip(join_all(made.collect()).await) {
+                // What is made now was never flushed.
+                let opened = match is_made {
+                    true => Opened::AfterCrash,
+                    false => opened,
+                };
+                let taken = slice.spend(|| self.take(*partition, &mut config, opened)).await;
+                failed.extend(taken.err().map(|error| (*partition, error)));
+            }
         }
         failed
     }
