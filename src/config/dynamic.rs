@@ -1,5 +1,6 @@
 //! What may be set on a broker, or on all, while it runs (Kafka's `DynamicBrokerConfig.validateConfigs`).
 
+use super::broker::Config;
 use super::listeners;
 use super::setting::{Effect, UpdateMode};
 use super::table::{broker_setting, family};
@@ -47,6 +48,31 @@ pub fn validate_broker_configs(
         .collect()
 }
 
+/// Checks what a broker's settings come to, once `after` stands in the place of `before`, over the others of `config`.
+pub fn validate_broker_configs_together(
+    config: &Config,
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Result<(), BrokerConfigError> {
+    const PER_ADDRESS: &str = "max.connections.per.ip";
+    const OVERRIDES: &str = "max.connections.per.ip.overrides";
+    let is_none_let_in = match after.get(PER_ADDRESS) {
+        Some(value) => value.parse() == Ok(0),
+        None => config.connections_per_address_max() == 0 && !before.contains_key(PER_ADDRESS),
+    };
+    let is_one_named = match after.get(OVERRIDES) {
+        Some(value) => listeners::address_counts(value).is_some_and(|counts| !counts.is_empty()),
+        None => !config.connections_per_address_overrides().is_empty() && !before.contains_key(OVERRIDES),
+    };
+    if is_none_let_in && !is_one_named {
+        let message = format!(
+            "requirement failed: {PER_ADDRESS} can be set to zero only if {OVERRIDES} property is set."
+        );
+        return Err(BrokerConfigError { message });
+    }
+    Ok(())
+}
+
 fn check(name: &str, value: &str) -> Result<String, BrokerConfigError> {
     let refuse = |message| Err(BrokerConfigError { message });
     let Some(setting) = broker_setting(name) else {
@@ -66,6 +92,12 @@ fn check(name: &str, value: &str) -> Result<String, BrokerConfigError> {
         // A core that serves doesn't wait for a name server.
         _ if name == "max.connections.per.ip.overrides" && !are_ip_address_counts(&checked) => refuse(
             format!("{name}={value}: expected IP addresses; names are looked up at the start only"),
+        ),
+        // Nobody could come in to take it back (`ListenerConnectionQuota.validateReconfiguration`).
+        _ if name == "max.connections" && checked.parse() == Ok(0) => refuse(
+            "Invalid value org.apache.kafka.common.config.ConfigException: Invalid max.connections 0 for configuration Invalid \
+             dynamic configuration"
+                .to_owned(),
         ),
         // Beyond its range: 0 would be neither a time nor "for ever".
         _ if name == "log.retention.ms" && checked.parse() == Ok(0) => refuse(

@@ -26,7 +26,7 @@ pub use cores::Cores;
 pub use describe::{
     ConfigRow, ConfigSource, ConfigSynonym, describe_all_brokers, describe_broker, describe_topic,
 };
-pub use dynamic::{BrokerConfigError, validate_broker_configs};
+pub use dynamic::{BrokerConfigError, validate_broker_configs, validate_broker_configs_together};
 pub use error::{ConfigError, Warning};
 pub use listeners::{LISTENERS_MAX, ListenerConfig, Protocol};
 pub use setting::{Effect, Kind, Range, Setting, Synonym, UpdateMode, ValueError};

@@ -341,6 +341,16 @@ pub fn alter(
     name: &str,
     changes: &[(&'static str, i8, Option<&'static str>)],
 ) {
+    assert_eq!(alter_code(connection, kind, name, changes), 0);
+}
+
+/// Changes single settings; the error.
+pub fn alter_code(
+    connection: &mut Connection,
+    kind: i8,
+    name: &str,
+    changes: &[(&'static str, i8, Option<&'static str>)],
+) -> i16 {
     let change = |(name, operation, value): &(&'static str, i8, Option<&'static str>)| AlterableConfig {
         name: (*name).into(),
         config_operation: *operation,
@@ -357,8 +367,7 @@ pub fn alter(
         validate_only: false,
     };
     let answer = connection.call(1, &request);
-    let response = answer.responses.iter().next().expect("its answer");
-    assert_eq!(response.error_code, 0, "{:?}", response.error_message);
+    answer.responses.iter().next().expect("its answer").error_code
 }
 
 /// A setting's value and source.

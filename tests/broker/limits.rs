@@ -9,7 +9,7 @@ use ringlog::wire::messages::metadata_request::MetadataRequest;
 use ringlog::wire::messages::produce_request::ProduceRequest;
 use tokio::net::TcpSocket;
 
-use crate::administration::alter;
+use crate::administration::{alter, alter_code};
 use crate::connections::{TOPIC, create, fetch, produce_to};
 use crate::harness::{Broker, PATIENCE, free_address};
 use crate::raw::{Connection, create_topic_request, produce_request};
@@ -119,6 +119,40 @@ fn limits_that_are_set_while_the_broker_runs_count_at_once() {
     let per_address = [("max.connections.per.ip", SET, Some("5"))];
     alter(&mut there[0], BROKER, "", &per_address);
     Connection::open(&broker).expect_closed();
+}
+
+#[test]
+fn limits_that_let_nobody_in_are_refused() {
+    const INVALID_REQUEST: i16 = 42;
+    const BROKER: i8 = 4;
+    const SET: i8 = 0;
+    const DELETE: i8 = 1;
+    let broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    let (per_address, overrides) = ("max.connections.per.ip", "max.connections.per.ip.overrides");
+    let mut changed = |resource: &str, changes: &[(&'static str, i8, Option<&'static str>)]| {
+        alter_code(&mut connection, BROKER, resource, changes)
+    };
+    for resource in ["", "1"] {
+        assert_eq!(
+            changed(resource, &[("max.connections", SET, Some("0"))]),
+            INVALID_REQUEST
+        );
+        assert_eq!(
+            changed(resource, &[(per_address, SET, Some("0"))]),
+            INVALID_REQUEST
+        );
+        let but_for_one = [
+            (per_address, SET, Some("0")),
+            (overrides, SET, Some("127.0.0.1:9")),
+        ];
+        assert_eq!(changed(resource, &but_for_one), 0);
+        assert_eq!(changed(resource, &[(overrides, DELETE, None)]), INVALID_REQUEST);
+        assert_eq!(changed(resource, &[(overrides, SET, Some(""))]), INVALID_REQUEST);
+        let both = [(overrides, DELETE, None), (per_address, DELETE, None)];
+        assert_eq!(changed(resource, &both), 0);
+    }
+    Connection::open(&broker).call(METADATA, &MetadataRequest::default());
 }
 
 #[test]

@@ -4,7 +4,8 @@ use super::{RECORDS_PER_REQUEST_MAX, Records};
 use crate::base::NodeId;
 use crate::config::{
     BrokerConfigError, Config, Setting, TopicConfigError, broker_setting, topic_setting,
-    validate_broker_configs, validate_topic_config, validate_topic_configs_together,
+    validate_broker_configs, validate_broker_configs_together, validate_topic_config,
+    validate_topic_configs_together,
 };
 use crate::metadata::image::{Configs, Image};
 use crate::metadata::names::{NameError, validate_topic_name};
@@ -327,6 +328,8 @@ impl<'a> Resource<'a> {
                 let on_all = matches!(self, Resource::AllBrokers);
                 let set = validate_broker_configs(&given.set, on_all);
                 after.extend(set.map_err(ConfigChangeError::Broker)?);
+                validate_broker_configs_together(config, before, &after)
+                    .map_err(ConfigChangeError::Broker)?;
             }
         }
         if after.len() > CONFIGS_PER_RESOURCE_MAX.max(before.len()) {
