@@ -119,6 +119,9 @@ const PRODUCE: i16 = 0;
 /// Key of the one API that waits long and changes nothing.
 const FETCH: i16 = 1;
 
+/// A frame from this size on may name as much as [`LargeRequests`](crate::shard::LargeRequests) are about, at four bytes each.
+const LARGE_FRAME_BYTES: usize = 16 << 10;
+
 /// Reads the header of `frame` and finds its API.
 pub fn start(shard: Rc<Shard>, origin: Rc<Origin>, frame: BytesMut) -> Started {
     match frame::read_request_start(&frame) {
@@ -157,6 +160,10 @@ fn dispatch(shard: Rc<Shard>, request: Request) -> Pending {
     match table::find(key, request.origin.role) {
         None => closed(format!("API key {key} is not served")),
         Some(api) if !api.versions.contains(&version) => api_versions::refuse_version(request),
+        Some(api) if api.takes_turns && request.frame.len() >= LARGE_FRAME_BYTES => Box::pin(async move {
+            let _admission = shard.large_requests().admit_large().await;
+            (api.serve)(shard, request).await
+        }),
         Some(api) => (api.serve)(shard, request),
     }
 }

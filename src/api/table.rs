@@ -21,6 +21,9 @@ pub struct Api {
     pub versions: RangeInclusive<i16>,
     /// Answers a request of one of these versions.
     pub serve: fn(Rc<Shard>, Request) -> Pending,
+    /// Whether its large requests wait for each other before they are read: they take much memory and time, and there is
+    /// no need for several at once.
+    pub takes_turns: bool,
 }
 
 impl Api {
@@ -40,6 +43,14 @@ const fn api(key: i16, first: i16, last: i16, serve: fn(Rc<Shard>, Request) -> P
         key,
         versions: first..=last,
         serve,
+        takes_turns: false,
+    }
+}
+
+impl Api {
+    const fn taking_turns(mut self) -> Api {
+        self.takes_turns = true;
+        self
     }
 }
 
@@ -62,29 +73,35 @@ pub static APIS: &[Api] = &[
     }),
     api(19, 2, 7, |shard, request| {
         Box::pin(create_topics::serve(shard, request))
-    }),
+    })
+    .taking_turns(),
     api(20, 1, 6, |shard, request| {
         Box::pin(delete_topics::serve(shard, request))
-    }),
+    })
+    .taking_turns(),
     api(22, 0, 5, |shard, request| {
         Box::pin(init_producer_id::serve(shard, request))
     }),
     api(23, 2, 4, |shard, request| {
         Box::pin(offset_for_leader_epoch::serve(shard, request))
-    }),
+    })
+    .taking_turns(),
     api(32, 1, 4, |shard, request| {
         Box::pin(describe_configs::serve(shard, request))
     }),
     api(33, 0, 2, |shard, request| {
         Box::pin(alter_configs::serve(shard, request))
-    }),
+    })
+    .taking_turns(),
     api(36, 0, 2, |_, request| Box::pin(sasl::authenticate(request))),
     api(37, 0, 3, |shard, request| {
         Box::pin(create_partitions::serve(shard, request))
-    }),
+    })
+    .taking_turns(),
     api(44, 0, 1, |shard, request| {
         Box::pin(incremental_alter_configs::serve(shard, request))
-    }),
+    })
+    .taking_turns(),
     api(55, 0, 2, |shard, request| {
         Box::pin(describe_quorum::serve(shard, request))
     }),
@@ -93,7 +110,8 @@ pub static APIS: &[Api] = &[
     }),
     api(75, 0, 0, |shard, request| {
         Box::pin(describe_topic_partitions::serve(shard, request))
-    }),
+    })
+    .taking_turns(),
 ];
 
 /// The API of `key`, if a listener of `role` serves it.

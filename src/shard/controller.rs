@@ -18,7 +18,7 @@ use crate::metadata::controller::{
     self, CreateError, CreatedTopic, DeleteError, DeleteTarget, DeletedTopic, ProducerIdBlock, Records,
 };
 use crate::partition::Refusal;
-use crate::quorum::Quorum;
+use crate::quorum::{Quorum, QuorumError};
 use crate::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use crate::wire::{DecodeError, ErrorCode, Str};
 
@@ -286,7 +286,7 @@ impl Shard {
         controller: &Rc<Controller>,
         records: Records,
     ) -> Result<(), Refusal> {
-        for batch in controller.propose(records).await.map_err(storage_refusal)? {
+        for batch in controller.propose(records).await.map_err(refusal)? {
             let told = self.link.peers().map(|peer| {
                 let (shard, batch) = (self.clone(), batch.clone());
                 spawn(async move { shard.link.ask(peer, Request::Apply(batch)).await })
@@ -346,11 +346,20 @@ impl Shard {
     }
 }
 
-fn storage_refusal(error: io::Error) -> Refusal {
-    let message = format!("the metadata log could not be written: {error}");
-    Refusal {
-        code: ErrorCode::KAFKA_STORAGE_ERROR,
-        message: Some(message),
+/// A change that fits into no batch will not the next time either: that is told from what the disk refuses.
+fn refusal(error: io::Error) -> Refusal {
+    let quorum = error
+        .get_ref()
+        .and_then(|error| error.downcast_ref::<QuorumError>());
+    match quorum {
+        Some(QuorumError::Batch(error)) => Refusal {
+            code: ErrorCode::POLICY_VIOLATION,
+            message: Some(error.to_string()),
+        },
+        _ => Refusal {
+            code: ErrorCode::KAFKA_STORAGE_ERROR,
+            message: Some(format!("the metadata log could not be written: {error}")),
+        },
     }
 }
 

@@ -33,6 +33,11 @@ impl LargeRequests {
         if elements < LARGE_ELEMENTS_MIN {
             return Admission { _taken: None };
         }
+        self.admit_large().await
+    }
+
+    /// Waits for the others.
+    pub async fn admit_large(self: &Rc<Self>) -> Admission {
         while self.is_taken.replace(true) {
             self.free.notified().await;
         }

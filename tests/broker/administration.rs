@@ -334,6 +334,25 @@ fn produced(connection: &mut Connection, topic: &str, partitions: i32) -> Vec<i1
     codes.collect()
 }
 
+#[test]
+fn a_change_that_fits_into_no_batch_is_refused_for_good() {
+    const POLICY_VIOLATION: i16 = 44;
+    let broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    let value: &str = "x".repeat(32_000).leak();
+    let names: Vec<&'static str> = (0..300).map(|n| &*format!("unheard.of.{n}").leak()).collect();
+    let changes: Vec<_> = names.iter().map(|name| (*name, 0, Some(value))).collect();
+    assert_eq!(
+        alter_code(&mut connection, BROKER_RESOURCE, "1", &changes),
+        POLICY_VIOLATION
+    );
+    assert_eq!(
+        alter_code(&mut connection, BROKER_RESOURCE, "1", &changes[..9]),
+        0,
+        "the log goes on"
+    );
+}
+
 /// Changes single settings, which must succeed.
 pub fn alter(
     connection: &mut Connection,

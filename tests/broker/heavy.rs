@@ -9,6 +9,9 @@ use ringlog::wire::messages::delete_topics_request::DeleteTopicsRequest;
 use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use ringlog::wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use ringlog::wire::messages::metadata_request::MetadataRequest;
+use ringlog::wire::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
 use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use ringlog::wire::{ApiKey, Records, Request};
 
@@ -193,6 +196,39 @@ fn answers_to_many_requests_that_nobody_reads_are_not_all_made() {
     }
     let held_kib = broker.resident_kib().saturating_sub(before_kib);
     assert!(held_kib < 64 * 1024, "{held_kib} KiB");
+}
+
+#[test]
+fn large_requests_of_many_clients_are_answered_one_at_a_time() {
+    const EPOCHS: i16 = 4;
+    // Half of the connections are on the core that doesn't own the partition, and ask the other.
+    let broker = Broker::start_with(&["ringlog.cores=2"]);
+    let mut bystander = Connection::open(&broker);
+    create_topic(&mut bystander, TOPIC, 1);
+    let before_kib = broker.resident_kib();
+    let partitions = (0..100_000).map(|_| OffsetForLeaderPartition::default());
+    let topic = OffsetForLeaderTopic {
+        topic: TOPIC.into(),
+        partitions: partitions.collect(),
+    };
+    let request = OffsetForLeaderEpochRequest {
+        topics: vec![topic].into(),
+        ..Default::default()
+    };
+    let mut clients: Vec<Connection> = (0..20).map(|_| Connection::open(&broker)).collect();
+    // 1.7 MB each, and an answer of 2 MB.
+    for client in &mut clients {
+        client.send(EPOCHS, &request);
+    }
+    for _ in 0..200 {
+        bystander.call(METADATA, &MetadataRequest::default());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let held_kib = broker.resident_kib().saturating_sub(before_kib);
+    assert!(held_kib < 96 * 1024, "{held_kib} KiB");
+    for client in &mut clients {
+        client.answer::<OffsetForLeaderEpochRequest>(EPOCHS, 1);
+    }
 }
 
 #[test]
