@@ -43,6 +43,15 @@ pub enum ConfigChange {
     Each(Vec<(String, i8, Option<String>)>),
 }
 
+impl ConfigChange {
+    fn len(&self) -> usize {
+        match self {
+            ConfigChange::Replace(all) => all.len(),
+            ConfigChange::Each(each) => each.len(),
+        }
+    }
+}
+
 /// What became of a request for other settings.
 #[derive(Debug)]
 pub struct ConfigsDecision {
@@ -174,6 +183,13 @@ pub fn alter_configs(
     config: &Config,
 ) -> ConfigsDecision {
     let mut records = Records::new();
+    if changes.len() > RECORDS_PER_REQUEST_MAX {
+        let answers = changes.iter().map(|_| Err(ConfigChangeError::TooManyRecords));
+        return ConfigsDecision {
+            answers: answers.collect(),
+            records,
+        };
+    }
     let twice = named_twice(changes);
     let judge = |change: &ResourceChange| {
         if twice.contains(&(change.kind, change.name.as_str())) {
@@ -206,6 +222,10 @@ fn alter_one(
     node: NodeId,
     config: &Config,
 ) -> Result<Records, ConfigChangeError> {
+    // All that there may be taken away, and as many set.
+    if change.change.len() > 2 * CONFIGS_PER_RESOURCE_MAX {
+        return Err(ConfigChangeError::TooManyConfigs);
+    }
     check_keys(&change.change)?;
     let resource = Resource::find(image, change, node)?;
     let before = resource.configs(image);

@@ -151,17 +151,15 @@ pub fn create_topics(
     config: &Config,
     mut new_id: impl FnMut() -> TopicId,
 ) -> CreateDecision {
-    let names = distinct_names(request);
-    let refuse_all = |error: CreateError| CreateDecision {
-        answers: names
-            .iter()
-            .map(|(name, _)| (name.clone(), Err(error.clone())))
-            .collect(),
-        records: Records::new(),
-    };
     if total_partitions(request, config) > PARTITIONS_PER_REQUEST_MAX {
-        return refuse_all(CreateError::TooManyPartitions);
+        let refused =
+            |topic: CreatableTopic<'_>| (topic.name.into_owned(), Err(CreateError::TooManyPartitions));
+        return CreateDecision {
+            answers: request.topics.iter().map(refused).collect(),
+            records: Records::new(),
+        };
     }
+    let names = distinct_names(request);
     let mut records = Records::new();
     let mut answers = Vec::new();
     for (name, topic) in &names {
@@ -175,7 +173,11 @@ pub fn create_topics(
         answers.push((name.clone(), answer));
     }
     if records.len() > RECORDS_PER_REQUEST_MAX {
-        return refuse_all(CreateError::TooManyRecords);
+        let refused = |(name, _)| (name, Err(CreateError::TooManyRecords));
+        return CreateDecision {
+            answers: answers.into_iter().map(refused).collect(),
+            records: Records::new(),
+        };
     }
     if request.validate_only {
         records.clear();
@@ -202,13 +204,15 @@ fn distinct_names<'a>(request: &CreateTopicsRequest<'a>) -> Vec<(String, Option<
     names
 }
 
+/// A topic that has none counts as one: as many names take as long.
 fn total_partitions(request: &CreateTopicsRequest<'_>, config: &Config) -> usize {
     let of_topic = |topic: CreatableTopic<'_>| match (topic.assignments.len(), topic.num_partitions) {
         (0, -1) => config.num_partitions() as usize,
         (0, count) => usize::try_from(count).unwrap_or(0),
         (assigned, _) => assigned,
     };
-    request.topics.iter().map(of_topic).fold(0, usize::saturating_add)
+    let counts = request.topics.iter().map(|topic| of_topic(topic).max(1));
+    counts.fold(0, usize::saturating_add)
 }
 
 /// A topic as it will be.

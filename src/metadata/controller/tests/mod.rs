@@ -366,6 +366,16 @@ fn too_many_partitions_refuse_every_topic_of_the_request() {
     );
 }
 
+/// Whatever each asks for, it has to be looked at, in one step of a core that serves.
+#[test]
+fn a_topic_without_partitions_counts_as_one() {
+    let mut cluster = Cluster::of_brokers(1);
+    let topics = (0..10_001).map(|n| topic(&format!("t{n}"), 0, 1));
+    let decision = cluster.create(topics.collect());
+    assert_eq!(decision.answers.len(), 10_001);
+    assert_eq!(decision.answers[0].1, Err(CreateError::TooManyPartitions));
+}
+
 #[test]
 fn replicas_are_spread_over_brokers_and_never_doubled() {
     let mut cluster = Cluster::of_brokers(3);
