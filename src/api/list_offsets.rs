@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use crate::base::{LeaderEpoch, PartitionIndex, Timestamp};
 use crate::partition::Refusal;
-use crate::shard::{FindOffset, FoundOffset, OffsetTarget, Shard, join_all};
-use crate::wire::messages::list_offsets_request::ListOffsetsRequest;
+use crate::shard::{FindOffset, FoundOffset, OffsetTarget, Shard, TimeSlice, join_all};
+use crate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest};
 use crate::wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
@@ -32,7 +32,7 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
             Err(error) => return request.malformed(error),
         };
         _admission = shard.large_requests().admit(elements).await;
-        plan(&shard, request.version, &body)
+        plan(&shard, request.version, &body).await
     };
     let finds = topics
         .iter()
@@ -54,50 +54,60 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
     })
 }
 
-fn plan(shard: &Shard, version: i16, body: &ListOffsetsRequest<'_>) -> Vec<Topic> {
+async fn plan(shard: &Shard, version: i16, body: &ListOffsetsRequest<'_>) -> Vec<Topic> {
     // Kafka fails at a level that isn't.
     let isolation = Isolation::of(body.isolation_level).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR);
-    let twice = asked_twice(body);
+    let mut slice = TimeSlice::default();
+    let twice = asked_twice(body, &mut slice).await;
     let mut answered_twice = BTreeSet::new();
-    let topics = body.topics.iter().map(|topic| {
+    let mut topics = Vec::new();
+    for topic in body.topics.iter() {
         let known = shard.image().topic_by_name(&topic.name).map(|topic| topic.id);
         let twice = twice.get(&*topic.name);
-        let partitions = topic.partitions.iter().filter_map(|partition| {
+        let mut plan_one = |partition: ListOffsetsPartition| {
             let is_twice = twice.is_some_and(|twice| twice.contains(&partition.partition_index));
             // Asked for twice, a partition is refused once.
             if is_twice && !answered_twice.insert((topic.name.to_string(), partition.partition_index)) {
                 return None;
             }
             let find = isolation.and_then(|isolation| {
-                let id = known.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
                 if is_twice {
                     return Err(ErrorCode::INVALID_REQUEST);
                 }
+                let target = target(version, partition.timestamp)?;
+                let id = known.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
                 Ok(FindOffset {
                     partition: shard.existing_partition(id, PartitionIndex(partition.partition_index))?,
                     current_epoch: LeaderEpoch(partition.current_leader_epoch),
-                    target: target(version, partition.timestamp)?,
+                    target,
                     read_committed: isolation == Isolation::ReadCommitted,
                 })
             });
             Some((partition.partition_index, find))
-        });
-        Topic {
-            partitions: partitions.collect(),
-            name: topic.name.into_owned(),
+        };
+        let mut partitions = Vec::new();
+        for partition in topic.partitions.iter() {
+            partitions.extend(slice.spend(|| plan_one(partition)).await);
         }
-    });
-    topics.collect()
+        topics.push(Topic {
+            partitions,
+            name: topic.name.into_owned(),
+        });
+    }
+    topics
 }
 
 /// The partitions, by topic, that stand in the request more than once, which Kafka refuses.
-fn asked_twice(body: &ListOffsetsRequest<'_>) -> BTreeMap<String, BTreeSet<i32>> {
+async fn asked_twice(
+    body: &ListOffsetsRequest<'_>,
+    slice: &mut TimeSlice,
+) -> BTreeMap<String, BTreeSet<i32>> {
     let mut seen: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
     let mut twice: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
     for topic in body.topics.iter() {
         let seen = seen.entry(topic.name.to_string()).or_default();
         for partition in topic.partitions.iter() {
-            if !seen.insert(partition.partition_index) {
+            if !slice.spend(|| seen.insert(partition.partition_index)).await {
                 let twice = twice.entry(topic.name.to_string()).or_default();
                 twice.insert(partition.partition_index);
             }

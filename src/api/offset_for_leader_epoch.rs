@@ -9,8 +9,10 @@ use std::rc::Rc;
 use crate::base::{LeaderEpoch, PartitionIndex};
 use crate::log::EpochEnd;
 use crate::partition::Refusal;
-use crate::shard::{FindEpochEnd, Shard, join_all};
-use crate::wire::messages::offset_for_leader_epoch_request::OffsetForLeaderEpochRequest;
+use crate::shard::{FindEpochEnd, Shard, TimeSlice, join_all};
+use crate::wire::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderEpochRequest, OffsetForLeaderPartition,
+};
 use crate::wire::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
 };
@@ -26,7 +28,7 @@ struct Topic {
 /// Answers an OffsetForLeaderEpoch request.
 pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
     let topics = match request.body::<OffsetForLeaderEpochRequest<'_>>() {
-        Ok(body) => plan(&shard, &body),
+        Ok(body) => plan(&shard, &body).await,
         Err(error) => return request.malformed(error),
     };
     let finds = topics
@@ -49,10 +51,12 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
     })
 }
 
-fn plan(shard: &Shard, body: &OffsetForLeaderEpochRequest<'_>) -> Vec<Topic> {
-    let topics = body.topics.iter().map(|topic| {
+async fn plan(shard: &Shard, body: &OffsetForLeaderEpochRequest<'_>) -> Vec<Topic> {
+    let mut slice = TimeSlice::default();
+    let mut topics = Vec::new();
+    for topic in body.topics.iter() {
         let known = shard.image().topic_by_name(&topic.topic).map(|topic| topic.id);
-        let partitions = topic.partitions.iter().map(|partition| {
+        let plan_one = |partition: OffsetForLeaderPartition| {
             let find = known.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).and_then(|id| {
                 Ok(FindEpochEnd {
                     partition: shard.existing_partition(id, PartitionIndex(partition.partition))?,
@@ -61,13 +65,17 @@ fn plan(shard: &Shard, body: &OffsetForLeaderEpochRequest<'_>) -> Vec<Topic> {
                 })
             });
             (partition.partition, find)
-        });
-        Topic {
-            partitions: partitions.collect(),
-            name: topic.topic.into_owned(),
+        };
+        let mut partitions = Vec::new();
+        for partition in topic.partitions.iter() {
+            partitions.push(slice.spend(|| plan_one(partition)).await);
         }
-    });
-    topics.collect()
+        topics.push(Topic {
+            partitions,
+            name: topic.topic.into_owned(),
+        });
+    }
+    topics
 }
 
 async fn find_one(

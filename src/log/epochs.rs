@@ -64,7 +64,8 @@ impl Epochs {
 
     /// Where `epoch` ended, in a log that ends at `log_end`; `None` is Kafka's UNDEFINED_EPOCH_OFFSET.
     pub fn end_of(&self, epoch: LeaderEpoch, log_end: Offset) -> Option<EpochEnd> {
-        if epoch.0 < 0 {
+        // Only this one is no epoch; any other, however small, has an answer (`LeaderEpochFileCache.endOffsetFor`).
+        if epoch == LeaderEpoch::NONE {
             return None;
         }
         if self.latest() == Some(epoch) {
