@@ -4,8 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use crate::io::spawn;
-
 use super::Shard;
 use super::message::Request;
 
@@ -39,14 +37,8 @@ impl Shard {
 
     /// Lets go of every client of the node, while everything that they still wait for can be answered.
     pub(super) async fn end_all_clients(self: &Rc<Self>) {
-        let told = self.link.peers().map(|peer| {
-            let shard = self.clone();
-            spawn(async move { shard.link.ask(peer, Request::EndClients).await })
-        });
-        let told: Vec<_> = told.collect();
+        let told = self.ask_peers(|| Request::EndClients);
         self.end_clients_here().await;
-        for peer in told {
-            peer.await;
-        }
+        told.await;
     }
 }

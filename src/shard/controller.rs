@@ -22,9 +22,9 @@ use crate::quorum::{Quorum, QuorumError};
 use crate::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use crate::wire::{DecodeError, ErrorCode, Str};
 
+use super::Shard;
 use super::asked::AskedFrame;
 use super::message::{Reply, Request};
-use super::{Shard, join_all};
 
 /// The core that holds the metadata log.
 pub const CONTROLLER_CORE: CoreId = CoreId(0);
@@ -287,15 +287,9 @@ impl Shard {
         records: Records,
     ) -> Result<(), Refusal> {
         for batch in controller.propose(records).await.map_err(refusal)? {
-            let told = self.link.peers().map(|peer| {
-                let (shard, batch) = (self.clone(), batch.clone());
-                spawn(async move { shard.link.ask(peer, Request::Apply(batch)).await })
-            });
-            let told: Vec<_> = told.collect();
+            let told = self.ask_peers(|| Request::Apply(batch.clone()));
             self.apply(&batch).await;
-            for applied in told {
-                applied.await;
-            }
+            told.await;
         }
         self.snapshot_if_due(controller);
         Ok(())
@@ -303,11 +297,7 @@ impl Shard {
 
     /// Lets every core accept connections.
     pub async fn let_all_listen(self: &Rc<Self>) {
-        let told = self.link.peers().map(|peer| {
-            let shard = self.clone();
-            async move { shard.link.ask(peer, Request::Listen).await }
-        });
-        join_all(told.collect()).await;
+        self.ask_peers(|| Request::Listen).await;
     }
 
     /// Lets the clients go, closes every core's partitions, then the metadata log, and lets every core end.
@@ -322,11 +312,7 @@ impl Shard {
             Some(controller) => Some(controller.turn().await),
             None => None,
         };
-        let told = self.link.peers().map(|peer| {
-            let shard = self.clone();
-            async move { shard.link.ask(peer, Request::Stop).await }
-        });
-        let replies = join_all(told.collect()).await;
+        let replies = self.ask_peers(|| Request::Stop).await;
         let mut outcome = self.close_owned().await;
         for reply in replies {
             if let Reply::Closed(closed) = reply {

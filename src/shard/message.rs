@@ -9,7 +9,6 @@ use crate::log::{EpochEnd, LogError};
 use crate::metadata::Image;
 use crate::metadata::controller::{DeleteTarget, ProducerIdBlock, ResourceChange};
 use crate::partition::{Appended, Interest, Refusal};
-
 use crate::wire::batch::Arrived;
 
 use super::administration::{Altered, Grown};

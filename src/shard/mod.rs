@@ -259,6 +259,15 @@ impl Shard {
         }
     }
 
+    /// Asks every other core, whether or not the answers are waited for yet; these come in the order of the cores.
+    fn ask_peers(self: &Rc<Self>, request: impl Fn() -> Request) -> io::Task<Vec<Reply>> {
+        let asked = self.link.peers().map(|peer| {
+            let (shard, request) = (self.clone(), request());
+            async move { shard.link.ask(peer, request).await }
+        });
+        io::spawn(join_all(asked.collect()))
+    }
+
     fn next_watch_id(&self) -> WatchId {
         let id = self.next_watch.get();
         self.next_watch.set(id + 1);
