@@ -152,12 +152,8 @@ pub fn create_topics(
     mut new_id: impl FnMut() -> TopicId,
 ) -> CreateDecision {
     if total_partitions(request, config) > PARTITIONS_PER_REQUEST_MAX {
-        let refused =
-            |topic: CreatableTopic<'_>| (topic.name.into_owned(), Err(CreateError::TooManyPartitions));
-        return CreateDecision {
-            answers: request.topics.iter().map(refused).collect(),
-            records: Records::new(),
-        };
+        let names = request.topics.iter().map(|topic| topic.name.into_owned());
+        return refuse_all(names, CreateError::TooManyPartitions);
     }
     let names = distinct_names(request);
     let mut records = Records::new();
@@ -173,16 +169,20 @@ pub fn create_topics(
         answers.push((name.clone(), answer));
     }
     if records.len() > RECORDS_PER_REQUEST_MAX {
-        let refused = |(name, _)| (name, Err(CreateError::TooManyRecords));
-        return CreateDecision {
-            answers: answers.into_iter().map(refused).collect(),
-            records: Records::new(),
-        };
+        let names = answers.into_iter().map(|(name, _)| name);
+        return refuse_all(names, CreateError::TooManyRecords);
     }
     if request.validate_only {
         records.clear();
     }
     CreateDecision { answers, records }
+}
+
+fn refuse_all(names: impl Iterator<Item = String>, error: CreateError) -> CreateDecision {
+    CreateDecision {
+        answers: names.map(|name| (name, Err(error.clone()))).collect(),
+        records: Records::new(),
+    }
 }
 
 /// Each name once, in order; without a topic when the request has it more than once.
