@@ -15,7 +15,7 @@ use super::super::{Profile, local};
 use super::clock;
 use super::core::Core;
 use super::ring::{REAP_BATCH, Woken, reap};
-use super::waiting::Waiting;
+use super::thread_time::ThreadTime;
 use crate::base::Instant;
 
 /// How often tasks get a turn in one pass before the world is looked at again: enough for a request's way over several
@@ -38,7 +38,7 @@ pub(super) async fn drive(core: Rc<Core>, profile: Profile, stall_limit: Duratio
         core: &core,
         profile,
         stall_limit,
-        waiting: Waiting::of_this_thread(),
+        time: ThreadTime::of_this_thread(),
         scratch: Vec::with_capacity(REAP_BATCH),
         quiet_since: None,
         quiet_passes: 0,
@@ -55,7 +55,7 @@ struct Driver<'a> {
     core: &'a Rc<Core>,
     profile: Profile,
     stall_limit: Duration,
-    waiting: Waiting,
+    time: ThreadTime,
     scratch: Vec<cqueue::Entry>,
     quiet_since: Option<Instant>,
     quiet_passes: u32,
@@ -67,7 +67,7 @@ impl Driver<'_> {
     async fn pass(&mut self) {
         let core = self.core;
         let begun = clock::now();
-        self.waiting.keep_fresh(begun);
+        self.time.keep_fresh(begun);
         self.hear(begun);
         self.look();
         let ran = core.tasks.runnable() > 0;
@@ -103,7 +103,7 @@ impl Driver<'_> {
 
     #[cold]
     fn note_long_pass(&mut self, took: Duration, ended: Instant) {
-        let spent = self.waiting.in_this_pass(ended);
+        let spent = self.time.in_this_pass(ended);
         let stats = &self.core.published().stats;
         if took.saturating_sub(spent.waited) <= self.stall_limit {
             stats.preemptions.add(1);

@@ -25,8 +25,8 @@ mod shared;
 pub mod signal;
 mod start;
 mod task;
+mod thread_time;
 mod timers;
-mod waiting;
 mod watchdog;
 
 pub use clock::{now, wall_now};

@@ -11,8 +11,8 @@ use crate::base::Instant;
 const READING_AGE_MAX: Duration = Duration::from_millis(5);
 
 /// The calling thread's time, as the scheduler counts it.
-pub(super) struct Waiting {
-    /// `/proc/<pid>/task/<tid>/schedstat`, whose second number is the waiting.
+pub(super) struct ThreadTime {
+    /// `/proc/<pid>/task/<tid>/schedstat`, whose second number is the time.
     file: Option<File>,
     read_at: Instant,
     spent: Spent,
@@ -29,10 +29,10 @@ pub(super) struct Spent {
     pub kernel: Duration,
 }
 
-impl Waiting {
+impl ThreadTime {
     /// Of the calling thread. A kernel without these figures has it wait never.
-    pub(super) fn of_this_thread() -> Waiting {
-        Waiting {
+    pub(super) fn of_this_thread() -> ThreadTime {
+        ThreadTime {
             file: File::open("/proc/thread-self/schedstat").ok(),
             read_at: Instant(0),
             spent: Spent::default(),
@@ -88,15 +88,15 @@ mod tests {
 
     #[test]
     fn what_a_thread_waited_and_worked_only_grows() {
-        let mut waiting = Waiting::of_this_thread();
-        waiting.keep_fresh(Instant(1_000_000_000));
-        let first = waiting.spent;
+        let mut time = ThreadTime::of_this_thread();
+        time.keep_fresh(Instant(1_000_000_000));
+        let first = time.spent;
         let until = std::time::Instant::now() + Duration::from_millis(20);
         while std::time::Instant::now() < until {
             std::thread::yield_now();
         }
-        let more = waiting.in_this_pass(Instant(2_000_000_000));
-        assert_eq!(waiting.spent.waited, first.waited + more.waited);
+        let more = time.in_this_pass(Instant(2_000_000_000));
+        assert_eq!(time.spent.waited, first.waited + more.waited);
         assert!(more.user + more.kernel > Duration::ZERO);
     }
 }
