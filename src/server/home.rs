@@ -1,5 +1,7 @@
 //! The data directory: whose it is, that nobody else uses it, and how the last run ended.
 
+use std::path::Path;
+
 use crate::base::TopicId;
 use crate::config::{Config, ListenerConfig};
 use crate::io::{random_uuid, wall_now};
@@ -8,7 +10,6 @@ use crate::log::{self, LogError, Opened};
 use crate::metadata::names::METADATA_TOPIC;
 use crate::metadata::{Membership, VoterEndpoint};
 use crate::quorum;
-use std::path::Path;
 
 use super::listeners::host_name;
 
