@@ -360,7 +360,8 @@ pub fn alter(
     name: &str,
     changes: &[(&'static str, i8, Option<&'static str>)],
 ) {
-    assert_eq!(alter_code(connection, kind, name, changes), 0);
+    let (code, message) = altered(connection, kind, name, changes);
+    assert_eq!(code, 0, "{message:?}");
 }
 
 /// Changes single settings; the error.
@@ -370,6 +371,16 @@ pub fn alter_code(
     name: &str,
     changes: &[(&'static str, i8, Option<&'static str>)],
 ) -> i16 {
+    altered(connection, kind, name, changes).0
+}
+
+/// Changes single settings; the error and what is said of it.
+fn altered(
+    connection: &mut Connection,
+    kind: i8,
+    name: &str,
+    changes: &[(&'static str, i8, Option<&'static str>)],
+) -> (i16, Option<Str<'static>>) {
     let change = |(name, operation, value): &(&'static str, i8, Option<&'static str>)| AlterableConfig {
         name: (*name).into(),
         config_operation: *operation,
@@ -386,7 +397,8 @@ pub fn alter_code(
         validate_only: false,
     };
     let answer = connection.call(1, &request);
-    answer.responses.iter().next().expect("its answer").error_code
+    let response = answer.responses.iter().next().expect("its answer");
+    (response.error_code, response.error_message)
 }
 
 /// A setting's value and source.

@@ -116,10 +116,7 @@ impl Connection {
 
     /// Whether nothing has arrived by now.
     pub fn is_silent(&self) -> bool {
-        self.stream.set_nonblocking(true).unwrap();
-        let silent = self.stream.peek(&mut [0]).is_err();
-        self.stream.set_nonblocking(false).unwrap();
-        silent
+        self.peek_now().is_err()
     }
 
     /// The socket itself.
@@ -127,12 +124,17 @@ impl Connection {
         &mut self.stream
     }
 
-    /// Whether the broker has closed the connection.
-    pub fn is_closed(&self) -> bool {
+    /// How much of one byte is there, without a wait for it.
+    fn peek_now(&self) -> std::io::Result<usize> {
         self.stream.set_nonblocking(true).unwrap();
         let peeked = self.stream.peek(&mut [0]);
         self.stream.set_nonblocking(false).unwrap();
-        match peeked {
+        peeked
+    }
+
+    /// Whether the broker has closed the connection.
+    pub fn is_closed(&self) -> bool {
+        match self.peek_now() {
             Ok(bytes) => bytes == 0,
             Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
         }
