@@ -5,47 +5,60 @@ use std::rc::Rc;
 
 use crate::metadata::controller::{ConfigChange, ConfigChangeError, ResourceChange};
 use crate::partition::Refusal;
-use crate::shard::{Altered, Shard};
+use crate::shard::{Altered, Shard, TimeSlice};
 use crate::wire::Str;
-use crate::wire::messages::alter_configs_request::AlterConfigsRequest;
+use crate::wire::messages::alter_configs_request::{AlterConfigsRequest, AlterConfigsResource};
 use crate::wire::messages::alter_configs_response::{AlterConfigsResourceResponse, AlterConfigsResponse};
 
-use super::{Reply, Request};
+use super::{Reply, Request, asked};
 
 /// Answers an AlterConfigs request; when it does, the settings count on every core of the node.
 pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
+    let mut slice = TimeSlice::default();
     let (changes, validate_only) = match request.body::<AlterConfigsRequest<'_>>() {
-        Ok(body) => (changes(&body), body.validate_only),
+        Ok(body) => (changes(&body, &mut slice).await, body.validate_only),
         Err(error) => return request.malformed(error),
     };
-    let altered = shard.alter_configs(changes.clone(), validate_only).await;
-    let responses = outcomes(changes, altered).map(|outcome| AlterConfigsResourceResponse {
-        error_code: outcome.code,
-        error_message: outcome.message.map(Str::from),
-        resource_type: outcome.kind,
-        resource_name: Str::from(outcome.name),
-    });
+    let altered = alter(&shard, &changes, validate_only).await;
+    let mut responses = Vec::new();
+    let answer = |outcome: Outcome| {
+        responses.push(AlterConfigsResourceResponse {
+            error_code: outcome.code,
+            error_message: outcome.message.map(Str::from),
+            resource_type: outcome.kind,
+            resource_name: Str::from(outcome.name),
+        });
+    };
+    slice.each(outcomes(changes, altered), answer).await;
     request.reply(&AlterConfigsResponse {
-        responses: responses.collect(),
+        responses: responses.into(),
         ..Default::default()
     })
 }
 
-fn changes(body: &AlterConfigsRequest<'_>) -> Vec<ResourceChange> {
-    let change = body.resources.iter().map(|resource| {
+async fn changes(body: &AlterConfigsRequest<'_>, slice: &mut TimeSlice) -> Vec<ResourceChange> {
+    let mut changes = Vec::new();
+    let add = |resource: AlterConfigsResource<'_>| {
         let all = resource.configs.iter().map(|config| {
             (
                 config.name.into_owned(),
                 config.value.map(|value| value.into_owned()),
             )
         });
-        ResourceChange {
+        changes.push(ResourceChange {
             kind: resource.resource_type,
             change: ConfigChange::Replace(all.collect()),
             name: resource.resource_name.into_owned(),
-        }
-    });
-    change.collect()
+        });
+    };
+    slice.each(body.resources.iter(), add).await;
+    changes
+}
+
+/// Makes the changes, unless they are too many.
+pub async fn alter(shard: &Rc<Shard>, changes: &[ResourceChange], validate_only: bool) -> Altered {
+    asked::fits_one_change(changes.len())?;
+    shard.alter_configs(changes.to_vec(), validate_only).await
 }
 
 /// What became of one resource, as both APIs tell it.
@@ -58,17 +71,23 @@ pub struct Outcome {
 
 /// The outcome of each resource, in the order asked for.
 pub fn outcomes(changes: Vec<ResourceChange>, altered: Altered) -> impl Iterator<Item = Outcome> {
-    let answers = match altered {
-        Ok(answers) => answers.into_iter().map(judged).collect(),
-        Err(Refusal { code, message }) => vec![(code.0, message); changes.len()],
+    let (answers, refusal) = match altered {
+        Ok(answers) => (answers, None),
+        Err(refusal) => (Vec::new(), Some(refusal)),
     };
-    let outcome = |(change, (code, message)): (ResourceChange, _)| Outcome {
-        code,
-        message,
-        kind: change.kind,
-        name: change.name,
-    };
-    changes.into_iter().zip(answers).map(outcome)
+    let mut answers = answers.into_iter();
+    changes.into_iter().map(move |change| {
+        let (code, message) = match &refusal {
+            Some(Refusal { code, message }) => (code.0, message.clone()),
+            None => judged(answers.next().expect("each change was judged")),
+        };
+        Outcome {
+            code,
+            message,
+            kind: change.kind,
+            name: change.name,
+        }
+    })
 }
 
 fn judged(answer: Result<(), ConfigChangeError>) -> (i16, Option<String>) {

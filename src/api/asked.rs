@@ -1,6 +1,7 @@
 //! What several APIs ask in the same way.
 
 use crate::base::TopicId;
+use crate::partition::Refusal;
 use crate::shard::Shard;
 use crate::wire::ErrorCode;
 
@@ -21,6 +22,23 @@ impl Isolation {
             1 => Some(Isolation::ReadCommitted),
             _ => None,
         }
+    }
+}
+
+/// A change must not name more. Kafka has the same number for the records of a change (`QuorumController.MAX_RECORDS_PER_USER_OP`).
+const NAMED_IN_A_CHANGE_MAX: usize = 10_000;
+
+/// Whether a request that changes `named` topics or resources is of a size to look at: a decision takes its core in one piece.
+///
+/// # Errors
+/// POLICY_VIOLATION, as Kafka says it of changes that come to too many records.
+pub fn fits_one_change(named: usize) -> Result<(), Refusal> {
+    match named <= NAMED_IN_A_CHANGE_MAX {
+        true => Ok(()),
+        false => Err(Refusal {
+            code: ErrorCode::POLICY_VIOLATION,
+            message: Some("Unable to perform excessively large batch operation.".into()),
+        }),
     }
 }
 

@@ -3,37 +3,50 @@
 
 use std::rc::Rc;
 
-use crate::shard::Shard;
-use crate::wire::messages::create_partitions_request::CreatePartitionsRequest;
+use crate::metadata::controller::GrowError;
+use crate::partition::Refusal;
+use crate::shard::{Shard, TimeSlice};
+use crate::wire::Str;
+use crate::wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use crate::wire::messages::create_partitions_response::{
     CreatePartitionsResponse, CreatePartitionsTopicResult,
 };
-use crate::wire::{Array, Str};
 
-use super::{Reply, Request};
+use super::{Reply, Request, asked};
 
 /// Answers a CreatePartitions request; when it does, every core of the node knows the new partitions.
 pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
-    let names: Vec<String> = match request.body::<CreatePartitionsRequest<'_>>() {
-        Ok(body) => body.topics.iter().map(|topic| topic.name.into_owned()).collect(),
+    let mut slice = TimeSlice::default();
+    let mut names = Vec::new();
+    match request.body::<CreatePartitionsRequest<'_>>() {
+        Ok(body) => {
+            let add = |topic: CreatePartitionsTopic<'_>| names.push(topic.name.into_owned());
+            slice.each(body.topics.iter(), add).await;
+        }
         Err(error) => return request.malformed(error),
+    }
+    let grown = match asked::fits_one_change(names.len()) {
+        Ok(()) => shard.create_partitions(request.hand_over()).await,
+        Err(refusal) => Err(refusal),
     };
-    let asked = request.hand_over();
-    let results: Array<'_, CreatePartitionsTopicResult<'_>> = match shard.create_partitions(asked).await {
-        Ok(answers) => answers
-            .into_iter()
-            .map(|(name, answer)| match answer {
-                Ok(()) => result(name, 0, None),
-                Err(error) => result(name, error.code().0, error.message()),
-            })
-            .collect(),
-        Err(refusal) => names
-            .into_iter()
-            .map(|name| result(name, refusal.code.0, refusal.message.clone()))
-            .collect(),
-    };
+    let mut results = Vec::new();
+    match grown {
+        Ok(answers) => {
+            let answer = |(name, answer): (String, Result<(), GrowError>)| {
+                results.push(match answer {
+                    Ok(()) => result(name, 0, None),
+                    Err(error) => result(name, error.code().0, error.message()),
+                });
+            };
+            slice.each(answers, answer).await;
+        }
+        Err(Refusal { code, message }) => {
+            let refuse = |name| results.push(result(name, code.0, message.clone()));
+            slice.each(names, refuse).await;
+        }
+    }
     request.reply(&CreatePartitionsResponse {
-        results,
+        results: results.into(),
         ..Default::default()
     })
 }

@@ -3,36 +3,43 @@
 use std::rc::Rc;
 
 use crate::metadata::controller::{CreateError, CreatedTopic};
-use crate::shard::{NewTopics, Shard};
-use crate::wire::messages::create_topics_request::CreateTopicsRequest;
+use crate::partition::Refusal;
+use crate::shard::{NewTopics, Shard, TimeSlice};
+use crate::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use crate::wire::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
 use crate::wire::{Array, Str};
 
 use super::describe_configs::created_topic_configs;
-use super::{Reply, Request};
+use super::{Reply, Request, asked};
 
 /// Answers a CreateTopics request; when it does, every core of the node knows the topics.
 pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
-    let names: Vec<String> = {
-        let body: CreateTopicsRequest<'_> = match request.body() {
-            Ok(body) => body,
-            Err(error) => return request.malformed(error),
-        };
-        body.topics.iter().map(|topic| topic.name.into_owned()).collect()
+    let mut slice = TimeSlice::default();
+    let mut names = Vec::new();
+    match request.body::<CreateTopicsRequest<'_>>() {
+        Ok(body) => {
+            let add = |topic: CreatableTopic<'_>| names.push(topic.name.into_owned());
+            slice.each(body.topics.iter(), add).await;
+        }
+        Err(error) => return request.malformed(error),
+    }
+    let created = match asked::fits_one_change(names.len()) {
+        Ok(()) => shard.create_topics(NewTopics::Asked(request.hand_over())).await,
+        Err(refusal) => Err(refusal),
     };
-    let asked = NewTopics::Asked(request.hand_over());
-    let topics: Array<'_, CreatableTopicResult<'_>> = match shard.create_topics(asked).await {
-        Ok(answers) => answers
-            .into_iter()
-            .map(|(name, answer)| result(&shard, name, answer))
-            .collect(),
-        Err(refusal) => names
-            .into_iter()
-            .map(|name| refused(name, refusal.code.0, refusal.message.clone()))
-            .collect(),
-    };
+    let mut topics = Vec::new();
+    match created {
+        Ok(answers) => {
+            let answer = |(name, answer)| topics.push(result(&shard, name, answer));
+            slice.each(answers, answer).await;
+        }
+        Err(Refusal { code, message }) => {
+            let refuse = |name| topics.push(refused(name, code.0, message.clone()));
+            slice.each(names, refuse).await;
+        }
+    }
     request.reply(&CreateTopicsResponse {
-        topics,
+        topics: topics.into(),
         ..Default::default()
     })
 }

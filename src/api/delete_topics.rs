@@ -5,56 +5,50 @@ use std::rc::Rc;
 use crate::base::TopicId;
 use crate::metadata::controller::{DeleteError, DeleteTarget, DeletedTopic};
 use crate::partition::Refusal;
-use crate::shard::Shard;
+use crate::shard::{Shard, TimeSlice};
 use crate::wire::messages::delete_topics_request::DeleteTopicsRequest;
 use crate::wire::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
-use crate::wire::{Array, ErrorCode, Str};
+use crate::wire::{ErrorCode, Str};
 
-use super::{Reply, Request};
+use super::{Reply, Request, asked};
 
 /// Before this version there was no TOPIC_DELETION_DISABLED.
 const FIRST_VERSION_WITH_DISABLED: i16 = 3;
 
 /// Answers a DeleteTopics request; when it does, no core of the node serves the topics any more.
 pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
+    let mut slice = TimeSlice::default();
     let (targets, timeout_ms) = {
         let body: DeleteTopicsRequest<'_> = match request.body() {
             Ok(body) => body,
             Err(error) => return request.malformed(error),
         };
-        (targets(&body), body.timeout_ms)
+        (targets(&body, &mut slice).await, body.timeout_ms)
     };
-    if timeout_ms <= 0 {
-        return time_is_up(&request, targets);
+    let mut responses = Vec::new();
+    let deleted = match asked::fits_one_change(targets.len()) {
+        // Kafka looks at the time before the targets: each, the same one twice too, is answered for itself.
+        Ok(()) if timeout_ms <= 0 => Err(ErrorCode::REQUEST_TIMED_OUT.into()),
+        Ok(()) => shard.delete_topics(targets.clone()).await,
+        Err(refusal) => Err(refusal),
+    };
+    match deleted {
+        Ok(answers) => {
+            let answer = |(target, answer)| responses.push(result(request.version, target, answer));
+            slice.each(answers, answer).await;
+        }
+        Err(Refusal { code, message }) => {
+            let refuse = |target| responses.push(refused(target, code, message.clone()));
+            slice.each(targets, refuse).await;
+        }
     }
-    let responses: Array<'_, DeletableTopicResult<'_>> = match shard.delete_topics(targets.clone()).await {
-        Ok(answers) => answers
-            .into_iter()
-            .map(|(target, answer)| result(request.version, target, answer))
-            .collect(),
-        Err(Refusal { code, message }) => targets
-            .into_iter()
-            .map(|target| refused(target, code, message.clone()))
-            .collect(),
-    };
     request.reply(&DeleteTopicsResponse {
-        responses,
+        responses: responses.into(),
         ..Default::default()
     })
 }
 
-/// Kafka looks at the time before all else: each target, the same one twice too, is answered for itself.
-fn time_is_up(request: &Request, targets: Vec<DeleteTarget>) -> Reply {
-    let responses = targets
-        .into_iter()
-        .map(|target| refused(target, ErrorCode::REQUEST_TIMED_OUT, None));
-    request.reply(&DeleteTopicsResponse {
-        responses: responses.collect(),
-        ..Default::default()
-    })
-}
-
-fn targets(body: &DeleteTopicsRequest<'_>) -> Vec<DeleteTarget> {
+async fn targets(body: &DeleteTopicsRequest<'_>, slice: &mut TimeSlice) -> Vec<DeleteTarget> {
     let by_name = body.topic_names.iter().map(|name| DeleteTarget {
         name: Some(name.into_owned()),
         id: TopicId::ZERO,
@@ -63,7 +57,11 @@ fn targets(body: &DeleteTopicsRequest<'_>) -> Vec<DeleteTarget> {
         name: topic.name.map(|name| name.into_owned()),
         id: topic.topic_id,
     });
-    by_name.chain(by_either).collect()
+    let mut targets = Vec::new();
+    slice
+        .each(by_name.chain(by_either), |target| targets.push(target))
+        .await;
+    targets
 }
 
 fn result<'a>(

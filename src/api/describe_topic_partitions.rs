@@ -5,13 +5,16 @@
 //! room, but comes only while there is some.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::rc::Rc;
 
 use crate::base::PartitionIndex;
 use crate::metadata::names::validate_topic_name;
 use crate::metadata::{Image, Partition, Topic};
-use crate::shard::Shard;
-use crate::wire::messages::describe_topic_partitions_request::{self, DescribeTopicPartitionsRequest};
+use crate::shard::{Shard, TimeSlice};
+use crate::wire::messages::describe_topic_partitions_request::{
+    self, DescribeTopicPartitionsRequest, TopicRequest,
+};
 use crate::wire::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponse, DescribeTopicPartitionsResponsePartition,
     DescribeTopicPartitionsResponseTopic,
@@ -27,9 +30,14 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
         Ok(body) => body,
         Err(error) => return request.malformed(error),
     };
-    let names: BTreeSet<String> = body.topics.iter().map(|topic| topic.name.into_owned()).collect();
+    let mut slice = TimeSlice::default();
+    let mut names = BTreeSet::new();
+    let add = |topic: TopicRequest<'_>| {
+        names.insert(topic.name.into_owned());
+    };
+    slice.each(body.topics.iter(), add).await;
     if !cursor_is_valid(body.cursor.as_ref(), &names) {
-        return refuse(&request, &body);
+        return refuse(&request, &body, &mut slice).await;
     }
     let (from_name, from_partition) = match &body.cursor {
         Some(cursor) => (&*cursor.topic_name, cursor.partition_index),
@@ -43,16 +51,9 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
         from: (from_name, PartitionIndex(from_partition)),
         ..Page::default()
     };
-    let image = shard.image();
-    if names.is_empty() {
-        let rest = image.topics().skip_while(|topic| topic.name.as_str() < from_name);
-        rest.take_while(|topic| page.take(&topic.name, Some(topic)))
-            .count();
-    } else {
-        page.take_named(
-            &image,
-            names.iter().map(String::as_str).filter(|name| *name >= from_name),
-        );
+    match names.is_empty() {
+        true => page.take_all(&shard.image()),
+        false => page.take_named(&shard, &names, &mut slice).await,
     }
     request.reply(&DescribeTopicPartitionsResponse {
         topics: page.topics.into(),
@@ -72,13 +73,21 @@ fn cursor_is_valid(
 }
 
 /// The answer to a request that can't be understood: there is no room for an error but with the topics.
-fn refuse(request: &Request, body: &DescribeTopicPartitionsRequest<'_>) -> Reply {
-    let topic = |name: Str<'_>| DescribeTopicPartitionsResponseTopic {
-        topic_authorized_operations: OPERATIONS_NOT_ASKED,
-        ..refused(&name, ErrorCode::INVALID_REQUEST)
+async fn refuse(
+    request: &Request,
+    body: &DescribeTopicPartitionsRequest<'_>,
+    slice: &mut TimeSlice,
+) -> Reply {
+    let mut topics = Vec::new();
+    let refuse_one = |asked: TopicRequest<'_>| {
+        topics.push(DescribeTopicPartitionsResponseTopic {
+            topic_authorized_operations: OPERATIONS_NOT_ASKED,
+            ..refused(&asked.name, ErrorCode::INVALID_REQUEST)
+        });
     };
+    slice.each(body.topics.iter(), refuse_one).await;
     request.reply(&DescribeTopicPartitionsResponse {
-        topics: body.topics.iter().map(|asked| topic(asked.name)).collect(),
+        topics: topics.into(),
         ..Default::default()
     })
 }
@@ -96,9 +105,17 @@ struct Page<'c> {
 }
 
 impl Page<'_> {
-    fn take_named<'n>(&mut self, image: &Image, names: impl Iterator<Item = &'n str>) {
-        for name in names {
-            if !self.take(name, image.topic_by_name(name)) {
+    fn take_all(&mut self, image: &Image) {
+        let from = self.from.0;
+        let rest = image.topics().skip_while(|topic| topic.name.as_str() < from);
+        rest.take_while(|topic| self.take(&topic.name, Some(topic)))
+            .count();
+    }
+
+    async fn take_named(&mut self, shard: &Shard, names: &BTreeSet<String>, slice: &mut TimeSlice) {
+        for name in names.range::<str, _>((Bound::Included(self.from.0), Bound::Unbounded)) {
+            let take = || self.take(name, shard.image().topic_by_name(name));
+            if !slice.spend(take).await {
                 return;
             }
         }

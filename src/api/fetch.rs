@@ -12,8 +12,8 @@ use crate::base::{FetchSessionId, LeaderEpoch, Offset, PartitionIndex};
 use crate::io;
 use crate::partition::ReadRange;
 use crate::shard::{
-    Admission, FetchContext, FetchTopicName, Planned, ReadAnswer, ReadOutcome, SessionPartition,
-    SessionRequest, Shard, Wanted,
+    Admission, FetchContext, FetchTopicName, Planned, ReadAnswer, ReadOutcome, SessionOpening,
+    SessionPartition, SessionRequest, Shard, TimeSlice, Wanted,
 };
 use crate::wire::messages::fetch_request::{FetchPartition, FetchRequest};
 use crate::wire::messages::fetch_response::{
@@ -37,45 +37,52 @@ struct Limits {
 /// A fetch that names more partitions that aren't there is answered at once: while it waited they would all be in memory.
 const UNKNOWN_PARTITIONS_MAX: usize = 4_096;
 
-/// A partition, and what there is to say of it.
-type Answered = (Planned, ReadAnswer);
-
 /// Answers a fetch request.
 pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
+    let mut slice = TimeSlice::default();
     let (session, limits, admission) = {
         let (body, elements): (FetchRequest<'_>, usize) = match request.counted_body() {
             Ok(body) => body,
             Err(error) => return request.malformed(error),
         };
         let admission = shard.large_requests().admit(elements).await;
-        let session = session_request(request.version, &body);
+        let session = session_request(request.version, &body, &mut slice).await;
         (session, limits(&shard, &body), admission)
     };
     // It may wait for long, and its frame may be large.
     request.frame = BytesMut::new();
-    let asked_id = session.id;
+    let asked_id = session.opening.id;
     let unreadable = limits.isolation.is_none().then(|| session.partitions.clone());
-    let context = match shard.fetch_context(session) {
+    let context = match shard.fetch_context(session, &mut slice).await {
         Ok(context) => context,
         Err(code) => return without_partitions(&request, code, FetchSessionId::NONE),
     };
     let Some(isolation) = limits.isolation else {
-        return unknown_isolation(&request, asked_id, unreadable.unwrap_or_default());
+        return unknown_isolation(&request, asked_id, unreadable.unwrap_or_default(), &mut slice).await;
     };
-    let mut answered = read(&shard, &context, &limits, admission).await;
+    let (planned, answers) = read(&shard, &context, &limits, admission, &mut slice).await;
     if context.is_outdated() {
         return without_partitions(&request, ErrorCode::INVALID_FETCH_SESSION_EPOCH, asked_id);
     }
     let is_incremental = context.is_incremental();
-    {
-        let mut session = context.session.borrow_mut();
-        answered.retain(|(planned, answer)| session.settle(planned.place, answer) || !is_incremental);
-    }
+    let mut topics = Topics::default();
+    slice
+        .each(answered(planned, answers), |(planned, answer)| {
+            let is_news = context.session.borrow_mut().settle(planned.place, &answer);
+            if is_news || !is_incremental {
+                topics.add(partition_data(&planned, answer, isolation), planned.topic);
+            }
+        })
+        .await;
     let id = match is_incremental {
         true => asked_id,
         false => shard.keep_fetch_session(context),
     };
-    reply(&request, id, answered, isolation)
+    request.reply(&FetchResponse {
+        session_id: id.0,
+        responses: topics.into_answers(),
+        ..Default::default()
+    })
 }
 
 /// An error of the session as a whole.
@@ -88,23 +95,30 @@ fn without_partitions(request: &Request, code: ErrorCode, session: FetchSessionI
 }
 
 /// As Kafka answers what it fails at: the session has taken its step, and up to version 12 each partition that is named gets the error.
-fn unknown_isolation(request: &Request, session: FetchSessionId, named: Vec<SessionPartition>) -> Reply {
+async fn unknown_isolation(
+    request: &Request,
+    session: FetchSessionId,
+    named: Vec<SessionPartition>,
+    slice: &mut TimeSlice,
+) -> Reply {
     let code = ErrorCode::UNKNOWN_SERVER_ERROR;
     let named = match request.version {
         asked::FIRST_VERSION_BY_ID.. => Vec::new(),
         _ => named,
     };
-    let refused = named.into_iter().map(|partition| {
+    let mut topics = Topics::default();
+    let refuse = |partition: SessionPartition| {
         let data = PartitionData {
             log_start_offset: Offset::UNKNOWN.0,
             ..refused(partition.index.0, code)
         };
-        (partition.topic, data)
-    });
+        topics.add(data, partition.topic);
+    };
+    slice.each(named, refuse).await;
     request.reply(&FetchResponse {
         error_code: code.0,
         session_id: session.0,
-        responses: by_topic(refused).into(),
+        responses: topics.into_answers(),
         ..Default::default()
     })
 }
@@ -123,7 +137,7 @@ fn is_follower(body: &FetchRequest<'_>) -> bool {
     body.replica_id >= 0 || body.replica_state.replica_id >= 0
 }
 
-fn session_request(version: i16, body: &FetchRequest<'_>) -> SessionRequest {
+async fn session_request(version: i16, body: &FetchRequest<'_>, slice: &mut TimeSlice) -> SessionRequest {
     let by_id = version >= asked::FIRST_VERSION_BY_ID;
     let name = |name: &str, id| match by_id {
         true => FetchTopicName::Id(id),
@@ -131,24 +145,29 @@ fn session_request(version: i16, body: &FetchRequest<'_>) -> SessionRequest {
     };
     let mut partitions = Vec::new();
     for topic in body.topics.iter() {
-        let topic_name = name(&topic.topic, topic.topic_id);
-        partitions.extend(topic.partitions.iter().map(|partition| SessionPartition {
-            topic: topic_name.clone(),
-            index: PartitionIndex(partition.partition),
-            range: range(&partition),
-        }));
+        let topic_name = slice.spend(|| name(&topic.topic, topic.topic_id)).await;
+        let add = |partition: FetchPartition| {
+            partitions.push(SessionPartition {
+                topic: topic_name.clone(),
+                index: PartitionIndex(partition.partition),
+                range: range(&partition),
+            });
+        };
+        slice.each(topic.partitions.iter(), add).await;
     }
     let mut forgotten = Vec::new();
     for topic in body.forgotten_topics_data.iter() {
-        let topic_name = name(&topic.topic, topic.topic_id);
-        let indexes = topic.partitions.iter();
-        forgotten.extend(indexes.map(|index| (topic_name.clone(), PartitionIndex(index))));
+        let topic_name = slice.spend(|| name(&topic.topic, topic.topic_id)).await;
+        let add = |index| forgotten.push((topic_name.clone(), PartitionIndex(index)));
+        slice.each(topic.partitions.iter(), add).await;
     }
     SessionRequest {
-        id: FetchSessionId(body.session_id),
-        epoch: body.session_epoch,
-        by_id,
-        is_follower: is_follower(body),
+        opening: SessionOpening {
+            id: FetchSessionId(body.session_id),
+            epoch: body.session_epoch,
+            by_id,
+            is_follower: is_follower(body),
+        },
         partitions,
         forgotten,
     }
@@ -170,12 +189,12 @@ async fn read(
     context: &FetchContext,
     limits: &Limits,
     admission: Admission,
-) -> Vec<Answered> {
+    slice: &mut TimeSlice,
+) -> (Vec<Planned>, Vec<ReadAnswer>) {
     let mut admission = Some(admission);
     let deadline = io::now() + limits.wait;
     loop {
-        let planned = plan(shard, context, limits);
-        let wanted: Vec<Wanted> = planned.iter().filter_map(|planned| planned.target.ok()).collect();
+        let (planned, wanted) = plan(shard, context, limits, slice).await;
         // As in Kafka a partition that is unknown is answered with the others, and alone it isn't waited for.
         let has_partitions = !wanted.is_empty() || context.session.borrow().has_idle();
         let time_left = deadline.since(io::now());
@@ -193,77 +212,83 @@ async fn read(
                     let _ = io::timeout(time_left, parked.fired()).await;
                 }
             }
-            _ => return with_answers(planned, round.answers),
+            _ => return (planned, round.answers),
         }
     }
 }
 
-fn plan(shard: &Shard, context: &FetchContext, limits: &Limits) -> Vec<Planned> {
-    context.session.borrow_mut().plan(|topic, known_name, index| {
-        let found = shard.find_fetched(topic, known_name, index)?;
-        match limits.is_follower {
-            // The only replica is this leader: nobody follows it.
-            true => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
-            false => Ok(found),
+/// What may have something to say, and what of it there is to read.
+async fn plan(
+    shard: &Shard,
+    context: &FetchContext,
+    limits: &Limits,
+    slice: &mut TimeSlice,
+) -> (Vec<Planned>, Vec<Wanted>) {
+    let places = context.session.borrow_mut().begin_plan();
+    let (mut planned, mut wanted) = (Vec::with_capacity(places.len()), Vec::new());
+    let plan_one = |place| {
+        let one = context
+            .session
+            .borrow_mut()
+            .plan(place, |topic, known_name, index| {
+                let found = shard.find_fetched(topic, known_name, index)?;
+                match limits.is_follower {
+                    // The only replica is this leader: nobody follows it.
+                    true => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+                    false => Ok(found),
+                }
+            });
+        if let Some(one) = one {
+            wanted.extend(one.target);
+            planned.push(one);
         }
-    })
+    };
+    slice.each(places, plan_one).await;
+    (planned, wanted)
 }
 
 /// Puts the answers to what was planned; who was not read has its error.
-fn with_answers(planned: Vec<Planned>, answers: Vec<ReadAnswer>) -> Vec<Answered> {
+fn answered(planned: Vec<Planned>, answers: Vec<ReadAnswer>) -> impl Iterator<Item = (Planned, ReadAnswer)> {
     let mut answers = answers.into_iter();
-    let answer = |planned: Planned| {
+    planned.into_iter().map(move |planned| {
         let answer = match planned.target {
             Ok(_) => answers.next().expect("what was wanted was answered"),
             Err(code) => ReadAnswer::refused(code),
         };
         (planned, answer)
-    };
-    planned.into_iter().map(answer).collect()
-}
-
-fn reply(request: &Request, session: FetchSessionId, answered: Vec<Answered>, isolation: Isolation) -> Reply {
-    let data = answered.into_iter().map(|(planned, answer)| {
-        let mut data = partition_data(planned.index.0, answer, isolation);
-        if data.error_code != 0 && planned.target.is_ok() {
-            data.aborted_transactions = None;
-        }
-        (planned.topic, data)
-    });
-    request.reply(&FetchResponse {
-        session_id: session.0,
-        responses: by_topic(data).into(),
-        ..Default::default()
     })
 }
 
-/// Partitions of the same topic in a row stand together.
-fn by_topic<'a>(
-    partitions: impl Iterator<Item = (FetchTopicName, PartitionData<'a>)>,
-) -> Vec<FetchableTopicResponse<'a>> {
-    let mut topics: Vec<(FetchTopicName, Vec<PartitionData<'_>>)> = Vec::new();
-    for (topic, data) in partitions {
-        match topics.last_mut() {
+/// The answer's topics: partitions of the same topic in a row stand together.
+#[derive(Default)]
+struct Topics(Vec<(FetchTopicName, Vec<PartitionData<'static>>)>);
+
+impl Topics {
+    fn add(&mut self, data: PartitionData<'static>, topic: FetchTopicName) {
+        match self.0.last_mut() {
             Some((last, partitions)) if *last == topic => partitions.push(data),
-            _ => topics.push((topic, vec![data])),
+            _ => self.0.push((topic, vec![data])),
         }
     }
-    let answer = |(topic, partitions): (FetchTopicName, Vec<PartitionData<'a>>)| {
-        let mut answer = FetchableTopicResponse {
-            partitions: partitions.into(),
-            ..Default::default()
+
+    fn into_answers(self) -> Array<'static, FetchableTopicResponse<'static>> {
+        let answer = |(topic, partitions): (FetchTopicName, Vec<PartitionData<'static>>)| {
+            let mut answer = FetchableTopicResponse {
+                partitions: partitions.into(),
+                ..Default::default()
+            };
+            match topic {
+                FetchTopicName::Id(id) => answer.topic_id = id,
+                FetchTopicName::Name(name) => answer.topic = Str::from(name.to_string()),
+            }
+            answer
         };
-        match topic {
-            FetchTopicName::Id(id) => answer.topic_id = id,
-            FetchTopicName::Name(name) => answer.topic = Str::from(name.to_string()),
-        }
-        answer
-    };
-    topics.into_iter().map(answer).collect()
+        self.0.into_iter().map(answer).collect()
+    }
 }
 
-/// Kafka answers an error with no marks and empty records; the list of aborted transactions is null where a read failed.
-fn refused<'a>(index: i32, code: ErrorCode) -> PartitionData<'a> {
+/// Kafka answers an error with no marks and empty records.
+fn refused(index: i32, code: ErrorCode) -> PartitionData<'static> {
     PartitionData {
         partition_index: index,
         error_code: code.0,
@@ -273,11 +298,23 @@ fn refused<'a>(index: i32, code: ErrorCode) -> PartitionData<'a> {
     }
 }
 
-fn partition_data<'a>(index: i32, answer: ReadAnswer, isolation: Isolation) -> PartitionData<'a> {
+/// And where it was a read that failed, with null for the aborted transactions.
+fn unread(index: i32, code: ErrorCode) -> PartitionData<'static> {
+    PartitionData {
+        aborted_transactions: None,
+        ..refused(index, code)
+    }
+}
+
+fn partition_data(planned: &Planned, answer: ReadAnswer, isolation: Isolation) -> PartitionData<'static> {
+    let index = planned.index.0;
+    if let Err(code) = planned.target {
+        return refused(index, code);
+    }
     let Some(marks) = answer.marks else {
         return match answer.outcome {
-            ReadOutcome::Refused(code) => refused(index, code),
-            _ => refused(index, ErrorCode::UNKNOWN_SERVER_ERROR),
+            ReadOutcome::Refused(code) => unread(index, code),
+            _ => unread(index, ErrorCode::UNKNOWN_SERVER_ERROR),
         };
     };
     let mut data = PartitionData {
@@ -297,7 +334,7 @@ fn partition_data<'a>(index: i32, answer: ReadAnswer, isolation: Isolation) -> P
                 end_offset: end_offset.0,
             };
         }
-        ReadOutcome::Refused(code) => return refused(index, code),
+        ReadOutcome::Refused(code) => return unread(index, code),
     }
     data
 }

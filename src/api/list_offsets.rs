@@ -25,6 +25,7 @@ struct Topic {
 
 /// Answers a ListOffsets request.
 pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
+    let mut slice = TimeSlice::default();
     let _admission;
     let topics = {
         let (body, elements): (ListOffsetsRequest<'_>, usize) = match request.counted_body() {
@@ -32,33 +33,39 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
             Err(error) => return request.malformed(error),
         };
         _admission = shard.large_requests().admit(elements).await;
-        plan(&shard, request.version, &body).await
+        plan(&shard, request.version, &body, &mut slice).await
     };
     let finds = topics
         .iter()
         .flat_map(|topic| &topic.partitions)
         .map(|(_, find)| find_one(&shard, *find));
-    let mut found = join_all(finds.collect()).await.into_iter();
-    let answers = topics.into_iter().map(|topic| ListOffsetsTopicResponse {
-        partitions: topic
-            .partitions
-            .iter()
-            .zip(&mut found)
-            .map(|((index, _), found)| answer(request.version, *index, found))
-            .collect(),
-        name: Str::from(topic.name),
-    });
+    let mut found = join_all(finds).await.into_iter();
+    let mut answers = Vec::new();
+    for topic in topics {
+        let mut partitions = Vec::new();
+        let asked = topic.partitions.into_iter().zip(&mut found);
+        let add = |((index, _), found)| partitions.push(answer(request.version, index, found));
+        slice.each(asked, add).await;
+        answers.push(ListOffsetsTopicResponse {
+            partitions: partitions.into(),
+            name: Str::from(topic.name),
+        });
+    }
     request.reply(&ListOffsetsResponse {
-        topics: answers.collect(),
+        topics: answers.into(),
         ..Default::default()
     })
 }
 
-async fn plan(shard: &Shard, version: i16, body: &ListOffsetsRequest<'_>) -> Vec<Topic> {
+async fn plan(
+    shard: &Shard,
+    version: i16,
+    body: &ListOffsetsRequest<'_>,
+    slice: &mut TimeSlice,
+) -> Vec<Topic> {
     // Kafka fails at a level that isn't.
     let isolation = Isolation::of(body.isolation_level).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR);
-    let mut slice = TimeSlice::default();
-    let twice = asked_twice(body, &mut slice).await;
+    let twice = asked_twice(body, slice).await;
     let mut answered_twice = BTreeSet::new();
     let mut topics = Vec::new();
     for topic in body.topics.iter() {

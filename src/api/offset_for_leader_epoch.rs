@@ -27,32 +27,35 @@ struct Topic {
 
 /// Answers an OffsetForLeaderEpoch request.
 pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
+    let mut slice = TimeSlice::default();
     let topics = match request.body::<OffsetForLeaderEpochRequest<'_>>() {
-        Ok(body) => plan(&shard, &body).await,
+        Ok(body) => plan(&shard, &body, &mut slice).await,
         Err(error) => return request.malformed(error),
     };
     let finds = topics
         .iter()
         .flat_map(|topic| &topic.partitions)
         .map(|(_, find)| find_one(&shard, *find));
-    let mut found = join_all(finds.collect()).await.into_iter();
-    let answers = topics.into_iter().map(|topic| OffsetForLeaderTopicResult {
-        partitions: topic
-            .partitions
-            .iter()
-            .zip(&mut found)
-            .map(|((index, _), found)| answer(*index, found))
-            .collect(),
-        topic: Str::from(topic.name),
-    });
+    let mut found = join_all(finds).await.into_iter();
+    let mut answers = Vec::new();
+    for topic in topics {
+        let mut partitions = Vec::new();
+        let asked = topic.partitions.into_iter().zip(&mut found);
+        slice
+            .each(asked, |((index, _), found)| partitions.push(answer(index, found)))
+            .await;
+        answers.push(OffsetForLeaderTopicResult {
+            partitions: partitions.into(),
+            topic: Str::from(topic.name),
+        });
+    }
     request.reply(&OffsetForLeaderEpochResponse {
-        topics: answers.collect(),
+        topics: answers.into(),
         ..Default::default()
     })
 }
 
-async fn plan(shard: &Shard, body: &OffsetForLeaderEpochRequest<'_>) -> Vec<Topic> {
-    let mut slice = TimeSlice::default();
+async fn plan(shard: &Shard, body: &OffsetForLeaderEpochRequest<'_>, slice: &mut TimeSlice) -> Vec<Topic> {
     let mut topics = Vec::new();
     for topic in body.topics.iter() {
         let known = shard.image().topic_by_name(&topic.topic).map(|topic| topic.id);

@@ -8,35 +8,45 @@ use crate::io;
 use crate::partition::Interest;
 use crate::wire::ErrorCode;
 
-use super::Shard;
-use super::fetch_session::{self, Ended, FetchContext, FetchTopicName, SessionRequest};
+use super::fetch_session::{self, Ended, FetchContext, FetchSessions, FetchTopicName, SessionRequest};
 use super::message::Request;
+use super::{Shard, TimeSlice};
 
 impl Shard {
-    /// What a fetch request is to be answered from (KIP-227).
+    /// What a fetch request is to be answered from (KIP-227). One that names very much lets others in between.
     ///
     /// # Errors
     /// The error that the whole answer is.
-    pub fn fetch_context(self: &Rc<Self>, request: SessionRequest) -> Result<FetchContext, ErrorCode> {
-        let (context, ended) = {
-            let mut sessions = self.fetch_sessions.borrow_mut();
-            let context = sessions.context(request, io::now());
-            (context, sessions.take_ended())
+    pub async fn fetch_context(
+        self: &Rc<Self>,
+        request: SessionRequest,
+        slice: &mut TimeSlice,
+    ) -> Result<FetchContext, ErrorCode> {
+        let context = self.with_fetch_sessions(|sessions| sessions.begin(request.opening, io::now()))?;
+        let want = |partition| self.fetch_sessions.borrow_mut().want(&context, partition);
+        slice.each(request.partitions, want).await;
+        let forget = |(topic, index)| {
+            self.with_fetch_sessions(|sessions| sessions.forget(&context, &topic, index));
         };
-        self.settle_ended(ended);
-        context
+        slice.each(request.forgotten, forget).await;
+        self.with_fetch_sessions(|sessions| sessions.complete(context))
     }
 
     /// Keeps the session of a full fetch for the requests that follow, if it is worth its room; its id, or
     /// [`FetchSessionId::NONE`].
     pub fn keep_fetch_session(self: &Rc<Self>, context: FetchContext) -> FetchSessionId {
-        let (id, ended) = {
+        self.with_fetch_sessions(|sessions| sessions.keep(context, io::now(), io::random_u64()))
+    }
+
+    /// Does something with the sessions of this core, and what is left to do about those that it ended.
+    fn with_fetch_sessions<T>(self: &Rc<Self>, work: impl FnOnce(&mut FetchSessions) -> T) -> T {
+        let (done, ended) = {
             let mut sessions = self.fetch_sessions.borrow_mut();
-            let id = sessions.keep(context, io::now(), io::random_u64());
-            (id, sessions.take_ended())
+            let done = work(&mut sessions);
+            (done, sessions.take_ended())
         };
         self.settle_ended(ended);
-        id
+        done
     }
 
     /// The partition that a fetch names. `known_name` is the name that a topic's id was last seen with: an id that is gone

@@ -8,14 +8,19 @@ use std::task::Poll;
 /// would cost the square of their number.
 pub const AT_ONCE: usize = 128;
 
+/// So often one poll takes up new ones, before others of the core have their turn.
+const ROUNDS_PER_POLL: usize = 4;
+
 /// The outputs of `futures`, in their order. They start in that order too, the first [`AT_ONCE`] together and each further
 /// one when one before it is done.
-pub async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
-    let mut to_start = futures.into_iter().enumerate();
+///
+/// Those that needn't wait are many in a row when there are many: others of the core are let in between.
+pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut outputs: Vec<Option<F::Output>> = Vec::new();
+    let mut to_start = futures.into_iter();
     let mut running: Vec<(usize, Pin<Box<F>>)> = Vec::new();
     poll_fn(|cx| {
-        loop {
+        for _ in 0..ROUNDS_PER_POLL {
             running.retain_mut(|(place, future)| match future.as_mut().poll(cx) {
                 Poll::Ready(value) => {
                     outputs[*place] = Some(value);
@@ -25,12 +30,10 @@ pub async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
             });
             let free = AT_ONCE - running.len();
             let before = running.len();
-            running.extend(
-                to_start
-                    .by_ref()
-                    .take(free)
-                    .map(|(place, f)| (place, Box::pin(f))),
-            );
+            for future in to_start.by_ref().take(free) {
+                running.push((outputs.len(), Box::pin(future)));
+                outputs.push(None);
+            }
             if running.is_empty() {
                 return Poll::Ready(());
             }
@@ -39,6 +42,8 @@ pub async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
                 return Poll::Pending;
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
     .await;
     outputs.into_iter().flatten().collect()
@@ -70,7 +75,7 @@ mod tests {
                 if left == 0 { Poll::Ready(n) } else { Poll::Pending }
             })
         });
-        let mut joined = pin!(join_all(futures.collect()));
+        let mut joined = pin!(join_all(futures));
         let mut context = Context::from_waker(Waker::noop());
         let outputs = loop {
             if let Poll::Ready(outputs) = joined.as_mut().poll(&mut context) {

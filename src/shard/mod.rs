@@ -62,7 +62,9 @@ pub use administration::{Altered, Grown};
 pub use asked::AskedFrame;
 pub use clients::Clients;
 pub use controller::{CONTROLLER_CORE, Created, Deleted, NewTopics};
-pub use fetch_session::{FetchContext, FetchTopicName, Planned, SessionPartition, SessionRequest};
+pub use fetch_session::{
+    FetchContext, FetchTopicName, Planned, SessionOpening, SessionPartition, SessionRequest,
+};
 pub use flushing::AppendedHere;
 pub use join::{AT_ONCE, join_all};
 pub use large_requests::{Admission, LargeRequests};
@@ -265,7 +267,7 @@ impl Shard {
             let (shard, request) = (self.clone(), request());
             async move { shard.link.ask(peer, request).await }
         });
-        io::spawn(join_all(asked.collect()))
+        io::spawn(join_all(asked.collect::<Vec<_>>()))
     }
 
     fn next_watch_id(&self) -> WatchId {

@@ -159,7 +159,7 @@ impl Shard {
                 },
             )
         });
-        let answered = join_all(asked.collect()).await;
+        let answered = join_all(asked).await;
         let mut answers: Vec<Option<ReadAnswer>> = wanted.iter().map(|_| None).collect();
         for ((_, places), core_answers) in by_core.iter().zip(answered) {
             for (place, answer) in places.iter().zip(core_answers) {

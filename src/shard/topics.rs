@@ -187,7 +187,7 @@ impl Shard {
         let mut config = None;
         for some in self.assigned_here(topic).chunks(MADE_AT_ONCE) {
             let made = some.iter().map(|partition| self.make_files(*partition));
-            for (partition, is_made) in some.iter().zip(join_all(made.collect()).await) {
+            for (partition, is_made) in some.iter().zip(join_all(made).await) {
                 // What is made now was never flushed.
                 let opened = match is_made {
                     true => Opened::AfterCrash,
@@ -289,7 +289,7 @@ impl Shard {
                     }
                     closed
                 });
-            for closed in join_all(closing.collect()).await {
+            for closed in join_all(closing).await {
                 outcome = outcome.and(closed);
             }
         }

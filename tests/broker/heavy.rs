@@ -5,15 +5,25 @@ use std::time::Duration;
 use ringlog::base::Timestamp;
 use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
+use ringlog::wire::messages::alter_configs_request::{self, AlterConfigsRequest};
+use ringlog::wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
+use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use ringlog::wire::messages::delete_topics_request::DeleteTopicsRequest;
 use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use ringlog::wire::messages::describe_topic_partitions_request::{
+    DescribeTopicPartitionsRequest, TopicRequest,
+};
 use ringlog::wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use ringlog::wire::messages::incremental_alter_configs_request::{self, IncrementalAlterConfigsRequest};
+use ringlog::wire::messages::list_offsets_request::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
 use ringlog::wire::messages::metadata_request::MetadataRequest;
 use ringlog::wire::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use ringlog::wire::{ApiKey, Records, Request};
+use ringlog::wire::{ApiKey, ErrorCode, Records, Request};
 
 use crate::harness::Broker;
 use crate::raw::{Connection, create_topic, create_topic_request};
@@ -146,6 +156,133 @@ fn many_partitions_are_made_and_deleted_beside_others() {
     assert!(is_fair, "all were deleted before anyone else was served");
 }
 
+#[test]
+fn requests_that_name_very_much_let_others_in_between() {
+    const NAMES: usize = 250_000;
+    let broker = Broker::start_with(&["ringlog.cores=1"]);
+    let mut pair = Pair::of(&broker);
+    create_topic(&mut pair.client, TOPIC, 1);
+    let partitions = (0..NAMES as i32).map(|partition| FetchPartition {
+        partition,
+        ..Default::default()
+    });
+    let fetch = FetchRequest {
+        max_bytes: 1 << 20,
+        session_epoch: -1,
+        topics: vec![FetchTopic {
+            topic: TOPIC.into(),
+            partitions: partitions.collect(),
+            ..Default::default()
+        }]
+        .into(),
+        ..Default::default()
+    };
+    let fetched = pair.call_beside_others(11, &fetch);
+    let topic = fetched.responses.iter().next().expect("the topic");
+    assert_eq!(topic.partitions.len(), NAMES);
+    let names = || (0..NAMES).map(|n| format!("unknown-{n}"));
+    let topic = |name: String| TopicRequest { name: name.into() };
+    let describe = DescribeTopicPartitionsRequest {
+        topics: names().map(topic).collect(),
+        response_partition_limit: 2_000,
+        cursor: None,
+    };
+    let described = pair.call_beside_others(0, &describe);
+    assert_eq!(described.topics.len(), NAMES);
+    let list = ListOffsetsRequest {
+        topics: vec![ListOffsetsTopic {
+            name: TOPIC.into(),
+            partitions: (0..NAMES).map(|_| ListOffsetsPartition::default()).collect(),
+        }]
+        .into(),
+        ..Default::default()
+    };
+    pair.call_beside_others(4, &list);
+    let epochs = OffsetForLeaderEpochRequest {
+        topics: vec![OffsetForLeaderTopic {
+            topic: TOPIC.into(),
+            partitions: (0..NAMES).map(|_| OffsetForLeaderPartition::default()).collect(),
+        }]
+        .into(),
+        ..Default::default()
+    };
+    let found = pair.call_beside_others(4, &epochs);
+    let topic = found.topics.iter().next().expect("the topic");
+    assert_eq!(topic.partitions.len(), NAMES);
+}
+
+#[test]
+fn changes_that_name_very_much_are_refused_beside_others() {
+    const NAMES: usize = 250_000;
+    let broker = Broker::start_with(&["ringlog.cores=1"]);
+    let mut pair = Pair::of(&broker);
+    let names = || (0..NAMES).map(|n| format!("unknown-{n}"));
+    let are_refused = |codes: &mut dyn Iterator<Item = i16>| {
+        let codes: Vec<i16> = codes.collect();
+        assert_eq!(codes.len(), NAMES);
+        assert!(codes.iter().all(|code| *code == ErrorCode::POLICY_VIOLATION.0));
+    };
+
+    let delete = DeleteTopicsRequest {
+        topic_names: names().map(Into::into).collect(),
+        timeout_ms: 10_000,
+        ..Default::default()
+    };
+    let deleted = pair.call_beside_others(5, &delete);
+    are_refused(&mut deleted.responses.iter().map(|result| result.error_code));
+
+    let new_topic = |name: String| CreatableTopic {
+        name: name.into(),
+        num_partitions: 1,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    let create = CreateTopicsRequest {
+        topics: names().map(new_topic).collect(),
+        timeout_ms: 10_000,
+        ..Default::default()
+    };
+    let created = pair.call_beside_others(7, &create);
+    are_refused(&mut created.topics.iter().map(|result| result.error_code));
+
+    let grown_topic = |name: String| CreatePartitionsTopic {
+        name: name.into(),
+        count: 2,
+        ..Default::default()
+    };
+    let grow = CreatePartitionsRequest {
+        topics: names().map(grown_topic).collect(),
+        timeout_ms: 10_000,
+        ..Default::default()
+    };
+    let grown = pair.call_beside_others(3, &grow);
+    are_refused(&mut grown.results.iter().map(|result| result.error_code));
+
+    let resource = |name: String| alter_configs_request::AlterConfigsResource {
+        resource_type: 2,
+        resource_name: name.into(),
+        ..Default::default()
+    };
+    let alter = AlterConfigsRequest {
+        resources: names().map(resource).collect(),
+        validate_only: false,
+    };
+    let altered = pair.call_beside_others(2, &alter);
+    are_refused(&mut altered.responses.iter().map(|result| result.error_code));
+
+    let resource = |name: String| incremental_alter_configs_request::AlterConfigsResource {
+        resource_type: 2,
+        resource_name: name.into(),
+        ..Default::default()
+    };
+    let alter = IncrementalAlterConfigsRequest {
+        resources: names().map(resource).collect(),
+        validate_only: false,
+    };
+    let altered = pair.call_beside_others(1, &alter);
+    are_refused(&mut altered.responses.iter().map(|result| result.error_code));
+}
+
 /// A client that asks much of a core, and another of the same core.
 struct Pair {
     client: Connection,
@@ -169,6 +306,20 @@ impl Pair {
         }
         let is_fair = self.client.is_silent();
         (self.client.answer::<R>(version, correlation_id), is_fair)
+    }
+
+    /// The client's answer; until it comes the bystander is served far more often than while the request arrives.
+    fn call_beside_others<R: Request>(&mut self, version: i16, request: &R) -> R::Response<'static> {
+        const FAR_MORE: usize = 20;
+        let correlation_id = self.client.send(version, request);
+        let mut served = 0;
+        while self.client.is_silent() {
+            self.bystander.call(METADATA, &MetadataRequest::default());
+            served += 1;
+        }
+        let answer = self.client.answer::<R>(version, correlation_id);
+        assert!(served > FAR_MORE, "others were served {served} times");
+        answer
     }
 
     /// Whether one of many tries saw the bystander served: under load it may come too late, but not every time.

@@ -41,6 +41,8 @@ fn an_epoch_ends_where_the_next_begins_and_one_to_come_is_not_known() {
     assert_eq!(epoch_end(&mut connection, -1, 1), (0, 1, 3));
     assert_eq!(epoch_end(&mut connection, -1, 2), (0, -1, -1));
     assert_eq!(epoch_end(&mut connection, -1, -1), (0, -1, -1));
+    // As in Kafka one before all others ends where they begin.
+    assert_eq!(epoch_end(&mut connection, -1, -2), (0, -2, 0));
     // A clean stop brings no new epoch.
     assert!(broker.stop().success());
     broker.start_again();
@@ -192,6 +194,25 @@ fn what_is_asked_twice_or_with_an_unknown_isolation_level_is_refused() {
         codes(&mut connection, &list(&[(9, -1, -1)], 0)),
         [(9, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0)]
     );
+}
+
+/// The order in which Kafka looks: isolation level, what is named twice, the time, the partition.
+#[test]
+fn of_several_errors_of_an_offset_asked_for_the_first_is_told() {
+    let broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    create_topic(&mut connection, TOPIC, 2);
+    let mut expect = |asked: &[(i32, i32, i64)], level, code: ErrorCode| {
+        let listed = listed(&mut connection, 11, &list(asked, level));
+        let codes: Vec<_> = listed.into_iter().map(|(index, code, _)| (index, code)).collect();
+        assert_eq!(codes, [(9, code.0)]);
+    };
+    let absent = (9, -1, -1);
+    let bad_time = (9, -1, -7);
+    expect(&[absent], 0, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    expect(&[bad_time], 0, ErrorCode::UNSUPPORTED_VERSION);
+    expect(&[bad_time, absent], 0, ErrorCode::INVALID_REQUEST);
+    expect(&[bad_time, absent], 2, ErrorCode::UNKNOWN_SERVER_ERROR);
 }
 
 /// One batch for each timestamp.

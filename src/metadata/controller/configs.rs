@@ -183,13 +183,6 @@ pub fn alter_configs(
     config: &Config,
 ) -> ConfigsDecision {
     let mut records = Records::new();
-    if changes.len() > RECORDS_PER_REQUEST_MAX {
-        let answers = changes.iter().map(|_| Err(ConfigChangeError::TooManyRecords));
-        return ConfigsDecision {
-            answers: answers.collect(),
-            records,
-        };
-    }
     let twice = named_twice(changes);
     let judge = |change: &ResourceChange| {
         if twice.contains(&(change.kind, change.name.as_str())) {

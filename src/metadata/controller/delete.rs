@@ -5,11 +5,11 @@ use crate::base::TopicId;
 use crate::metadata::image::Image;
 use crate::wire::ErrorCode;
 use crate::wire::messages::RemoveTopicRecord;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What to delete, as the request says it: by a name or by an id that isn't zero, not by both.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeleteTarget {
     /// The name.
     pub name: Option<String>,
@@ -91,16 +91,17 @@ impl fmt::Display for DeleteError {
 
 /// Decides on a DeleteTopics request; `enabled` is `delete.topic.enable`.
 pub fn delete_topics(image: &Image, targets: &[DeleteTarget], enabled: bool) -> DeleteDecision {
-    let mut answers: Vec<(DeleteTarget, Result<DeletedTopic, DeleteError>)> = Vec::new();
+    let mut answers = Vec::new();
     let mut records = Records::new();
     let repeats = Repeats::count(targets);
+    let mut answered_repeats = BTreeSet::new();
     for target in targets {
         let answer = match enabled {
             true => judge(image, target, &repeats),
             false => Err(DeleteError::Disabled),
         };
         let repeated = matches!(answer, Err(DeleteError::DuplicateName | DeleteError::DuplicateId));
-        if repeated && answers.iter().any(|(answered, _)| answered == target) {
+        if repeated && !answered_repeats.insert(target) {
             continue;
         }
         if let Ok(topic) = &answer {

@@ -102,14 +102,6 @@ impl fmt::Display for GrowError {
 
 /// Decides on a CreatePartitions request.
 pub fn create_partitions(image: &Image, request: &CreatePartitionsRequest<'_>) -> GrowDecision {
-    if request.topics.len() > PARTITIONS_PER_REQUEST_MAX {
-        let refused =
-            |topic: CreatePartitionsTopic<'_>| (topic.name.into_owned(), Err(GrowError::TooManyPartitions));
-        return GrowDecision {
-            answers: request.topics.iter().map(refused).collect(),
-            records: Records::new(),
-        };
-    }
     let mut records = Records::new();
     let mut room = PARTITIONS_PER_REQUEST_MAX;
     let mut answers = Vec::new();

@@ -36,6 +36,17 @@ pub struct FetchSessions {
 
 /// What a Fetch request says of its session, and the partitions it names.
 pub struct SessionRequest {
+    /// Which session, and what for.
+    pub opening: SessionOpening,
+    /// Partitions to add, or to change.
+    pub partitions: Vec<SessionPartition>,
+    /// Partitions to leave out from now on.
+    pub forgotten: Vec<(FetchTopicName, PartitionIndex)>,
+}
+
+/// What a Fetch request says of its session as a whole.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionOpening {
     /// The session, or [`FetchSessionId::NONE`].
     pub id: FetchSessionId,
     /// The epoch.
@@ -44,10 +55,6 @@ pub struct SessionRequest {
     pub by_id: bool,
     /// Whether it comes from a replica.
     pub is_follower: bool,
-    /// Partitions to add, or to change.
-    pub partitions: Vec<SessionPartition>,
-    /// Partitions to leave out from now on.
-    pub forgotten: Vec<(FetchTopicName, PartitionIndex)>,
 }
 
 /// What a request is answered from.
@@ -124,28 +131,25 @@ impl FetchSessions {
         }
     }
 
-    /// What `request` is answered from; a request of a session changes it.
+    /// Begins what a request with this opening is answered from: next come the partitions that it [wants](Self::want), those that it
+    /// [forgets](Self::forget), then [its end](Self::complete). Others may be served in between.
     ///
     /// # Errors
     /// FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR.
-    pub fn context(&mut self, request: SessionRequest, now: Instant) -> Result<FetchContext, ErrorCode> {
-        match request.epoch {
-            INITIAL_EPOCH => Ok(self.full(request, Kind::Full, now)),
-            FINAL_EPOCH => Ok(self.full(request, Kind::Once, now)),
-            _ => self.incremental(request, now),
+    pub fn begin(&mut self, opening: SessionOpening, now: Instant) -> Result<FetchContext, ErrorCode> {
+        match opening.epoch {
+            INITIAL_EPOCH => Ok(self.full(opening, Kind::Full, now)),
+            FINAL_EPOCH => Ok(self.full(opening, Kind::Once, now)),
+            _ => self.incremental(opening, now),
         }
     }
 
     /// A full fetch ends the session that it names.
-    fn full(&mut self, request: SessionRequest, kind: Kind, now: Instant) -> FetchContext {
-        if request.id != FetchSessionId::NONE {
-            self.remove(request.id);
+    fn full(&mut self, opening: SessionOpening, kind: Kind, now: Instant) -> FetchContext {
+        if opening.id != FetchSessionId::NONE {
+            self.remove(opening.id);
         }
-        let mut session = FetchSession::new(request.by_id, request.is_follower, now);
-        request
-            .partitions
-            .into_iter()
-            .for_each(|partition| session.want(partition));
+        let session = FetchSession::new(opening.by_id, opening.is_follower, now);
         FetchContext {
             session: Rc::new(RefCell::new(session)),
             epoch: 0,
@@ -153,46 +157,91 @@ impl FetchSessions {
         }
     }
 
-    fn incremental(&mut self, request: SessionRequest, now: Instant) -> Result<FetchContext, ErrorCode> {
-        let kept = self.kept.get(&request.id);
+    fn incremental(&mut self, opening: SessionOpening, now: Instant) -> Result<FetchContext, ErrorCode> {
+        let kept = self.kept.get(&opening.id);
         let session = kept.ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?.clone();
         let mut state = session.borrow_mut();
-        if state.epoch != request.epoch {
+        if state.epoch != opening.epoch {
             return Err(ErrorCode::INVALID_FETCH_SESSION_EPOCH);
         }
-        if state.by_id != request.by_id {
+        if state.by_id != opening.by_id {
             return Err(ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
         }
-        let bytes_before = state.size_bytes();
-        let fits = state.has_places_for(request.partitions.len());
-        if fits {
-            request
-                .partitions
-                .into_iter()
-                .for_each(|partition| state.want(partition));
-        }
-        let forgotten = request.forgotten.iter();
-        let interests = forgotten
-            .filter_map(|(topic, index)| state.forget(topic, *index))
-            .collect();
-        self.ended.push(Ended {
-            interests,
-            ..Ended::default()
-        });
-        self.bytes = self.bytes - bytes_before + state.size_bytes();
         state.last_used = now;
         state.epoch = next_epoch(state.epoch);
-        let (epoch, is_empty) = (state.epoch, state.len() == 0);
+        let epoch = state.epoch;
         drop(state);
-        if !fits || self.bytes > SESSIONS_BYTES_MAX {
-            self.remove(request.id);
+        Ok(FetchContext {
+            session,
+            epoch,
+            kind: Kind::Incremental,
+        })
+    }
+
+    /// Adds a partition to what is answered, or takes over what is now wanted of it.
+    pub fn want(&mut self, context: &FetchContext, partition: SessionPartition) {
+        self.change(context, |session| session.want(partition));
+    }
+
+    /// Takes a partition out of what is answered from now on.
+    pub fn forget(&mut self, context: &FetchContext, topic: &FetchTopicName, index: PartitionIndex) {
+        let interest = self.change(context, |session| session.forget(topic, index));
+        if let Some(interest) = interest {
+            self.ended.push(Ended {
+                interests: vec![interest],
+                ..Ended::default()
+            });
+        }
+    }
+
+    /// Changes a session, which counts for what it then has. One that is not kept, or no longer, counts for nothing.
+    fn change<T>(&mut self, context: &FetchContext, change: impl FnOnce(&mut FetchSession) -> T) -> T {
+        let mut session = context.session.borrow_mut();
+        let bytes_before = session.size_bytes();
+        let changed = change(&mut session);
+        if session.id != FetchSessionId::NONE {
+            self.bytes = self.bytes - bytes_before + session.size_bytes();
+        }
+        changed
+    }
+
+    /// What the request is answered from, now that it is whole. A session that became too large, or empty, ends.
+    ///
+    /// # Errors
+    /// FETCH_SESSION_ID_NOT_FOUND: too large; a client then fetches without it.
+    pub fn complete(&mut self, mut context: FetchContext) -> Result<FetchContext, ErrorCode> {
+        let (id, is_empty, has_places) = {
+            let session = context.session.borrow();
+            (session.id, session.len() == 0, session.has_places())
+        };
+        if id == FetchSessionId::NONE {
+            return Ok(context);
+        }
+        if !has_places || self.bytes > SESSIONS_BYTES_MAX {
+            self.remove(id);
             return Err(ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
         }
         if is_empty {
-            self.remove(request.id);
+            self.remove(id);
+            context.kind = Kind::Once;
         }
-        let kind = if is_empty { Kind::Once } else { Kind::Incremental };
-        Ok(FetchContext { session, epoch, kind })
+        Ok(context)
+    }
+
+    #[cfg(test)]
+    pub(super) fn context(
+        &mut self,
+        request: SessionRequest,
+        now: Instant,
+    ) -> Result<FetchContext, ErrorCode> {
+        let context = self.begin(request.opening, now)?;
+        for partition in request.partitions {
+            self.want(&context, partition);
+        }
+        for (topic, index) in &request.forgotten {
+            self.forget(&context, topic, *index);
+        }
+        self.complete(context)
     }
 
     /// Keeps what a full fetch asked for as a session, if there is room or another one makes room.

@@ -13,5 +13,5 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use cache::{Ended, FetchContext, FetchSessions, SessionRequest, home};
+pub use cache::{Ended, FetchContext, FetchSessions, SessionOpening, SessionRequest, home};
 pub use session::{FetchTopicName, Planned, SessionPartition};

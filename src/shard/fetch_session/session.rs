@@ -14,6 +14,8 @@ use crate::wire::ErrorCode;
 const PARTITION_BYTES: usize = 320;
 /// And a topic, without its name.
 const TOPIC_BYTES: usize = 160;
+/// A session that has given out so many places ends; its client begins another.
+const PLACES_MAX: u32 = u32::MAX / 2;
 
 /// A topic as the client names it: from Fetch 13 on by its id (KIP-516).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,9 +123,9 @@ impl FetchSession {
         self.entries.len() * PARTITION_BYTES + self.topics.len() * TOPIC_BYTES + self.names_bytes
     }
 
-    /// Whether so many places may still be given out.
-    pub(super) fn has_places_for(&self, count: usize) -> bool {
-        ((u32::MAX - self.next_place) as usize) > count
+    /// Whether places are left to give out. One request names far fewer than are kept back here.
+    pub(super) fn has_places(&self) -> bool {
+        self.next_place < PLACES_MAX
     }
 
     /// Adds a partition, or takes over what is now wanted of it.
@@ -203,44 +205,47 @@ impl FetchSession {
         self.next_turn
     }
 
-    /// What may have something to answer, in turn. `find` names the partition of a topic, and keeps the name that
+    /// The places of what may have something to answer, in turn: each is to be [planned](Self::plan). News that come
+    /// from here on are for the next time.
+    pub fn begin_plan(&mut self) -> Vec<u32> {
+        self.has_news = false;
+        self.ready.values().copied().collect()
+    }
+
+    /// What there is to read for a place; nothing when it has gone. `find` names the partition of a topic, and keeps the name that
     /// belongs to an id in the place it is given.
     pub fn plan(
         &mut self,
-        mut find: impl FnMut(
+        place: u32,
+        find: impl FnOnce(
             &FetchTopicName,
             &mut Option<Rc<str>>,
             PartitionIndex,
         ) -> Result<TopicPartition, ErrorCode>,
-    ) -> Vec<Planned> {
-        self.has_news = false;
+    ) -> Option<Planned> {
         let is_kept = self.id != FetchSessionId::NONE;
-        let mut planned = Vec::with_capacity(self.ready.len());
-        for place in self.ready.values().copied() {
-            let entry = self.entries.get_mut(&place).expect("what is ready has an entry");
-            let topic = self
-                .topics
-                .get_mut(&entry.topic)
-                .expect("an entry's topic is there");
-            entry.has_news = false;
-            let found = find(&entry.topic, &mut topic.known_name, entry.index);
-            entry.target = found.ok().or(entry.target);
-            let interest = is_kept.then_some(Interest {
-                session: self.id,
-                place,
-            });
-            planned.push(Planned {
-                place,
-                topic: entry.topic.clone(),
-                index: entry.index,
-                target: found.map(|partition| Wanted {
-                    partition,
-                    range: entry.range,
-                    interest,
-                }),
-            });
-        }
-        planned
+        let entry = self.entries.get_mut(&place)?;
+        let topic = self
+            .topics
+            .get_mut(&entry.topic)
+            .expect("an entry's topic is there");
+        entry.has_news = false;
+        let found = find(&entry.topic, &mut topic.known_name, entry.index);
+        entry.target = found.ok().or(entry.target);
+        let interest = is_kept.then_some(Interest {
+            session: self.id,
+            place,
+        });
+        Some(Planned {
+            place,
+            topic: entry.topic.clone(),
+            index: entry.index,
+            target: found.map(|partition| Wanted {
+                partition,
+                range: entry.range,
+                interest,
+            }),
+        })
     }
 
     /// Whether a fetch may wait for its partitions: one that isn't ready is idle.

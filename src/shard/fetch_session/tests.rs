@@ -41,10 +41,12 @@ fn partition(index: i32, offset: i64) -> SessionPartition {
 
 fn request(id: FetchSessionId, epoch: i32, partitions: &[(i32, i64)]) -> SessionRequest {
     SessionRequest {
-        id,
-        epoch,
-        by_id: true,
-        is_follower: false,
+        opening: SessionOpening {
+            id,
+            epoch,
+            by_id: true,
+            is_follower: false,
+        },
         partitions: partitions
             .iter()
             .map(|(index, offset)| partition(*index, *offset))
@@ -55,6 +57,13 @@ fn request(id: FetchSessionId, epoch: i32, partitions: &[(i32, i64)]) -> Session
 
 fn full(partitions: &[(i32, i64)]) -> SessionRequest {
     request(FetchSessionId::NONE, 0, partitions)
+}
+
+fn plan(session: &mut FetchSession, world: &World) -> Vec<Planned> {
+    let places = session.begin_plan().into_iter();
+    places
+        .filter_map(|place| session.plan(place, |_, _, index| world.find(index)))
+        .collect()
 }
 
 /// Logs of one topic by partition: start and end. What a read finds is a byte for each offset.
@@ -158,12 +167,12 @@ fn answer(
     asked: SessionRequest,
     bytes_max: usize,
 ) -> (FetchSessionId, Said) {
-    let id = asked.id;
+    let id = asked.opening.id;
     let context = sessions.context(asked, START).expect("a good request");
     let mut said = Said::new();
     {
         let mut session = context.session.borrow_mut();
-        let planned = session.plan(|_, _, index| world.find(index));
+        let planned = plan(&mut session, world);
         let answers = world.read(&planned, bytes_max);
         for (planned, answer) in planned.iter().zip(&answers) {
             if session.settle(planned.place, answer) || !context.is_incremental() {
@@ -278,7 +287,7 @@ fn news_between_the_read_and_the_wait_are_not_slept_over() {
     let (id, _) = answer(&mut sessions, &mut world, full(&[(0, 0), (1, 0)]), 100);
     answer(&mut sessions, &mut world, request(id, 1, &[]), 100);
     let context = sessions.context(request(id, 2, &[]), START).unwrap();
-    let planned = context.session.borrow_mut().plan(|_, _, index| world.find(index));
+    let planned = plan(&mut context.session.borrow_mut(), &world);
     assert!(planned.is_empty() && context.session.borrow().has_idle());
     assert!(context.session.borrow_mut().park(WatchId(5)), "quiet");
     assert_eq!(world.append(1, &sessions), [WatchId(5)], "the wait ends");
@@ -286,7 +295,7 @@ fn news_between_the_read_and_the_wait_are_not_slept_over() {
         !context.session.borrow_mut().park(WatchId(6)),
         "there is something to read"
     );
-    let planned = context.session.borrow_mut().plan(|_, _, index| world.find(index));
+    let planned = plan(&mut context.session.borrow_mut(), &world);
     assert_eq!(planned.len(), 1);
     assert!(context.session.borrow_mut().park(WatchId(7)));
 }
@@ -327,7 +336,7 @@ fn ids_and_epochs_are_checked_as_kafka_does() {
         assert_eq!(refused(&mut sessions, request(id, epoch, &[])), wrong_epoch);
     }
     let mut by_name = request(id, 1, &[]);
-    by_name.by_id = false;
+    by_name.opening.by_id = false;
     assert_eq!(
         refused(&mut sessions, by_name),
         Some(ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR)
@@ -389,7 +398,7 @@ fn kept(
     let at = |seconds| START + Duration::from_secs(seconds);
     let all: Vec<(i32, i64)> = (0..len).map(|index| (index, 0)).collect();
     let mut asked = full(&all);
-    asked.is_follower = is_follower;
+    asked.opening.is_follower = is_follower;
     let context = sessions.context(asked, at(created)).unwrap();
     let id = sessions.keep(context, at(created), u64::from(created as u32) * 31);
     if used > created && id != FetchSessionId::NONE {
@@ -503,7 +512,7 @@ fn a_topic_asked_for_twice_keeps_its_place_and_takes_the_last_offset() {
         session.want(asked);
     }
     let world = World::with(10);
-    let planned = session.plan(|_, _, index| world.find(index));
+    let planned = plan(&mut session, &world);
     let shown: Vec<(i32, i64)> = planned
         .iter()
         .map(|planned| (planned.index.0, planned.target.unwrap().range.offset.0))

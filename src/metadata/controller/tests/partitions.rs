@@ -161,14 +161,6 @@ fn validate_only_and_a_time_that_is_up_change_nothing() {
     assert_eq!(cluster.partitions_of("t"), 1);
 }
 
-#[test]
-fn very_many_topics_are_refused_at_once() {
-    let mut cluster = Cluster::of_brokers(1);
-    let outcomes = cluster.grow((0..10_001).map(|n| to(&format!("t{n}"), 3)).collect());
-    assert_eq!(outcomes.len(), 10_001);
-    assert_eq!(outcomes[0].1.as_ref().unwrap_err().0, ErrorCode::POLICY_VIOLATION);
-}
-
 /// Kafka applies what fitted; here a request is one batch, so a topic that doesn't fit leaves the rest as it was asked.
 #[test]
 fn topics_together_get_no_more_than_one_batch_takes() {
