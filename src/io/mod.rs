@@ -20,6 +20,7 @@ mod options;
 mod planted;
 mod tasks;
 mod waits;
+mod whole;
 
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -43,6 +44,7 @@ pub use options::{Elapsed, Options, Profile, Signal, StartError};
 pub use planted::Planted;
 pub use tasks::{Task, spawn};
 pub use waits::{sleep, sleep_until, timeout};
+pub use whole::{sync_dir, write_whole};
 use world::Sleep;
 pub use world::{
     Running, allowed_cpus, core, counters, fs, is_planted, mesh, net, now, random_u64, signal, start,

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::super::{DirEntry, OpenOptions};
 use super::disk::Inode;
@@ -149,6 +149,20 @@ impl File {
         Ok(())
     }
 
+    /// Writes all of `bytes` from `offset` on into the page cache, without blocking the core.
+    ///
+    /// # Errors
+    /// As [`File::write_at_now`]'s.
+    pub async fn write_at(&self, offset: u64, bytes: Bytes) -> io::Result<()> {
+        wait_for_disk().await;
+        self.write_at_now(offset, &[&bytes])
+    }
+
+    /// Begins to write a range back to the disk. What that makes durable is left to chance at a crash, as without it.
+    pub async fn write_back(&self, _offset: u64, _len: u32) {
+        wait_for_disk().await;
+    }
+
     /// Ready when what was written before is durable.
     ///
     /// # Errors
@@ -259,6 +273,16 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
 pub fn rename_now(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
     let host = world::place().host;
     host.disk.borrow_mut().rename(from.as_ref(), to.as_ref())
+}
+
+/// Renames, without blocking the core.
+///
+/// # Errors
+/// As a system's.
+pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+    let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
+    wait_for_disk().await;
+    rename_now(from, to)
 }
 
 /// Removes a file.

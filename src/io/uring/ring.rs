@@ -89,6 +89,10 @@ pub(super) enum Held {
     Path(#[expect(dead_code, reason = "the kernel reads it")] std::ffi::CString),
     /// What is made or removed: the result is no descriptor.
     Name(#[expect(dead_code, reason = "the kernel reads it")] std::ffi::CString),
+    /// What is renamed, and how.
+    Names(#[expect(dead_code, reason = "the kernel reads them")] [std::ffi::CString; 2]),
+    /// What is written.
+    Bytes(#[expect(dead_code, reason = "the kernel reads them")] bytes::Bytes),
 }
 
 /// What hears the completions of a multishot operation.

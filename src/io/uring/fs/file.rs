@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
-use bytes::BytesMut;
+use bytes::{Buf, Bytes, BytesMut};
 use io_uring::opcode;
 use io_uring::types::{Fd, FsyncFlags};
 
@@ -18,6 +18,8 @@ use crate::io::OpenOptions;
 
 /// One operation reads at most this much at once; longer reads take several. Far below what a u32 can count.
 const READ_BYTES_MAX: usize = 1 << 30;
+/// And one writes.
+const WRITE_BYTES_MAX: usize = 1 << 30;
 /// Segments in one write call; Linux's own limit (UIO_MAXIOV).
 const SEGMENTS_MAX: usize = 1024;
 /// New files are readable and writable for all whom the process's umask lets.
@@ -73,6 +75,19 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
     // SAFETY: the path's bytes are on the heap, and the operation holds them.
     let made = unsafe { ring::begin(entry, None, Held::Name(path), OnDrop::Finish) };
     check(made.await.0).map(drop)
+}
+
+/// Renames without blocking the core; an existing file at `to` is replaced in one step.
+///
+/// # Errors
+/// The system's.
+pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+    let (from, to) = (to_system(from.as_ref())?, to_system(to.as_ref())?);
+    let here = Fd(libc::AT_FDCWD);
+    let entry = opcode::RenameAt::new(here, from.as_ptr(), here, to.as_ptr()).build();
+    // SAFETY: the paths' bytes are on the heap, and the operation holds them.
+    let renaming = unsafe { ring::begin(entry, None, Held::Names([from, to]), OnDrop::Finish) };
+    check(renaming.await.0).map(drop)
 }
 
 async fn remove(path: &Path, flags: libc::c_int) -> io::Result<()> {
@@ -247,6 +262,47 @@ impl File {
                 Err(_) => retry_if_interrupted()?,
             }
         }
+    }
+
+    /// Writes all of `bytes` from `offset` on into the page cache, without blocking the core.
+    ///
+    /// # Errors
+    /// As [`File::write_at_now`]'s.
+    pub async fn write_at(&self, offset: u64, bytes: Bytes) -> io::Result<()> {
+        let (mut at, mut rest) = (offset, bytes);
+        while !rest.is_empty() {
+            let len = rest.len().min(WRITE_BYTES_MAX) as u32;
+            let entry = opcode::Write::new(Fd(self.0.as_raw_fd()), rest.as_ptr(), len)
+                .offset(at)
+                .build();
+            // SAFETY: the operation holds the bytes, which don't move; the descriptor is ours.
+            let write = unsafe {
+                let held = Held::Bytes(rest.clone());
+                ring::begin(entry, Some(self.0.clone()), held, OnDrop::Finish)
+            };
+            match check(write.await.0) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    at += written as u64;
+                    rest.advance(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to write `len` bytes from `offset` on back to the disk, so that less is to be done when the kernel must. Promises nothing: that
+    /// is what [`File::sync_data`] is for, which also tells of errors.
+    pub async fn write_back(&self, offset: u64, len: u32) {
+        let entry = opcode::SyncFileRange::new(Fd(self.0.as_raw_fd()), len)
+            .offset(offset)
+            .flags(libc::SYNC_FILE_RANGE_WRITE)
+            .build();
+        // SAFETY: the entry holds no pointer, and the descriptor is ours.
+        let begun = unsafe { ring::begin(entry, Some(self.0.clone()), Held::Nothing, OnDrop::Finish) };
+        begun.await;
     }
 
     /// Ready when the file's data, and what is needed to read it back, are on stable storage.

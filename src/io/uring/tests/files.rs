@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::fs::*;
 use super::*;
+use crate::io::write_whole;
 
 #[test]
 fn what_is_written_is_read_back_by_every_way() {
@@ -135,6 +136,39 @@ fn files_and_directories_are_made_and_removed_beside_the_core() {
         }
         sleep(Duration::from_millis(5)).await;
         assert_eq!(stdin(), before);
+    });
+}
+
+#[test]
+fn files_are_written_renamed_and_replaced_beside_the_core() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().to_owned();
+    on_one_core(move || async move {
+        let (from, to) = (root.join("a"), root.join("b"));
+        let file = File::open(&from, OpenOptions::read_write_create()).await.unwrap();
+        let large = vec![7; 3_000_000];
+        file.write_at(0, b"head".as_slice().into()).await.unwrap();
+        file.write_at(4, large.clone().into()).await.unwrap();
+        file.write_back(0, 1 << 20).await;
+        rename(&from, &to).await.unwrap();
+        assert_eq!(
+            rename(&from, &to).await.unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        // Under its new name the open file goes on.
+        file.write_at(4 + large.len() as u64, b"tail".as_slice().into())
+            .await
+            .unwrap();
+        let read_only = File::open_now(&to, OpenOptions::read_only()).unwrap();
+        assert_eq!(
+            read_only.read_at(0, 4_000_000).await.unwrap(),
+            [b"head", &large[..], b"tail"].concat()
+        );
+        assert!(read_only.write_at(0, b"x".as_slice().into()).await.is_err());
+
+        write_whole(&to, b"anew".as_slice().into()).await.unwrap();
+        assert_eq!(read_whole_now(&to, 10).unwrap(), b"anew");
+        assert_eq!(read_dir_now(&root).unwrap().len(), 1);
     });
 }
 
