@@ -19,11 +19,13 @@ pub enum Planted {
     MessageDropped,
     /// Consumers see what a crash can take back.
     UnflushedShown,
+    /// A start takes no segment over that still has its spare name.
+    SpareForgotten,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Planted; 8] = [
+    pub const ALL: [Planted; 9] = [
         Planted::AckBeforeWrite,
         Planted::ProducerStateNotRebuilt,
         Planted::IndexOffByOne,
@@ -32,5 +34,6 @@ impl Planted {
         Planted::EpochNotBumped,
         Planted::MessageDropped,
         Planted::UnflushedShown,
+        Planted::SpareForgotten,
     ];
 }

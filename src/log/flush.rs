@@ -6,58 +6,135 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::base::Offset;
-use crate::io::fs::File;
+use crate::io::fs::{self, File};
 use crate::io::{OpenOptions, is_out_of_resources, sleep};
-use crate::log::index::Place;
+use crate::log::upkeep::SpareState;
 use crate::log::{Log, names};
 
 /// How often, and how long in between, a descriptor is waited for: ten seconds.
 const OPEN_WAITS: u32 = 200;
 const OPEN_WAIT: Duration = Duration::from_millis(50);
 
-/// What must reach stable storage so that the log is safe up to an offset.
+/// What must reach stable storage so that all batches up to an offset are safe.
 #[derive(Debug)]
 pub struct FlushPlan {
-    /// The active segment's batches: the file that is open anyway.
-    active: Option<File>,
+    /// The files with batches that no flush has covered, oldest first.
+    batches: Vec<File>,
     /// Files that are opened only to be flushed; deleted ones don't matter.
     others: Vec<PathBuf>,
-    /// The log's directory, if names in it changed.
-    dir: Option<Rc<Path>>,
+    names: Option<NamesFlush>,
     upto: Offset,
+}
+
+/// What a [`FlushPlan`] has brought to stable storage.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "the log is to be told"]
+pub struct Flushed {
+    upto: Offset,
+    names: Option<u64>,
+}
+
+impl Flushed {
+    /// Up to where all batches are safe.
+    pub fn upto(&self) -> Offset {
+        self.upto
+    }
+}
+
+/// The names in a partition's directory, and the small files that are replaced there: how often they changed, and which change is on stable
+/// storage.
+#[derive(Debug, Default)]
+pub struct Names {
+    changes: u64,
+    flushed: u64,
+}
+
+/// A flush of the names, up to a change.
+#[derive(Debug)]
+pub struct NamesFlush {
+    dir: Rc<Path>,
+    changes: u64,
+}
+
+impl Names {
+    /// A file was made, renamed, removed or replaced.
+    pub fn changed(&mut self) {
+        self.changes += 1;
+    }
+
+    /// Whether some change is not on stable storage.
+    pub fn are_unflushed(&self) -> bool {
+        self.flushed < self.changes
+    }
+
+    /// The flush of what changed, if anything has.
+    pub fn begin_flush(&self, dir: &Rc<Path>) -> Option<NamesFlush> {
+        self.are_unflushed().then(|| NamesFlush {
+            dir: dir.clone(),
+            changes: self.changes,
+        })
+    }
+
+    /// A flush has run.
+    pub fn flushed(&mut self, changes: u64) {
+        self.flushed = self.flushed.max(changes);
+    }
+}
+
+impl NamesFlush {
+    /// Flushes, the directory last; returns which change is safe now.
+    pub async fn run(self) -> io::Result<u64> {
+        for name in [names::LEADER_EPOCHS, names::PARTITION_METADATA] {
+            sync_if_there(&self.dir.join(name)).await?;
+        }
+        open_patiently(&self.dir).await?.sync_all().await?;
+        // The directory itself may be new.
+        if let Some(parent) = self.dir.parent() {
+            open_patiently(parent).await?.sync_all().await?;
+        }
+        Ok(self.changes)
+    }
 }
 
 impl FlushPlan {
     /// Flushes, names last; returns what to tell [`Log::flushed`]. After an error nothing is known of what was to be
     /// flushed: the log directory must go offline.
-    pub async fn run(self) -> io::Result<Offset> {
-        if let Some(file) = &self.active {
+    pub async fn run(self) -> io::Result<Flushed> {
+        for file in &self.batches {
             file.sync_data().await?;
         }
         for path in &self.others {
-            match open_patiently(path).await {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                opened => opened?.sync_data().await?,
-            }
+            sync_if_there(path).await?;
         }
-        if let Some(dir) = &self.dir {
-            open_patiently(dir).await?.sync_all().await?;
-            // The directory itself may be new.
-            if let Some(parent) = dir.parent() {
-                open_patiently(parent).await?.sync_all().await?;
-            }
-        }
-        Ok(self.upto)
+        let names = match self.names {
+            Some(names) => Some(names.run().await?),
+            None => None,
+        };
+        Ok(Flushed {
+            upto: self.upto,
+            names,
+        })
     }
 
-    /// What [`run`](Self::run) will return.
-    pub fn upto(&self) -> Offset {
-        self.upto
+    /// What it would come to.
+    #[cfg(test)]
+    pub fn without_running(self) -> Flushed {
+        Flushed {
+            upto: self.upto,
+            names: self.names.map(|names| names.changes),
+        }
     }
 
     /// Whether everything was durable already.
     pub fn is_empty(&self) -> bool {
-        self.active.is_none() && self.others.is_empty() && self.dir.is_none()
+        self.batches.is_empty() && self.others.is_empty() && self.names.is_none()
+    }
+}
+
+async fn sync_if_there(path: &Path) -> io::Result<()> {
+    match open_patiently(path).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        opened => opened?.sync_data().await,
     }
 }
 
@@ -79,77 +156,94 @@ async fn open_patiently(path: &Path) -> io::Result<File> {
 impl Log {
     /// Makes sure that the active segment's file is open, so that an append that follows needs no descriptor.
     pub fn hold_active_now(&self) -> io::Result<()> {
-        self.active().hold_files_now()
+        self.active().hold_file_now()
     }
 
-    /// What to flush so that everything up to the present end is durable: batches that were appended since the last
-    /// flush; of sealed segments also the indexes and the producer snapshot; new names.
+    /// What to flush so that every batch up to the present end is durable: the files that got batches since the last flush, and new
+    /// names. Not what a start can do without: indexes and producer snapshots come with the [upkeep](Self::begin_upkeep).
     pub fn flush_plan(&mut self) -> io::Result<FlushPlan> {
         self.write_epochs_now()?;
-        let mut plan = FlushPlan {
-            active: None,
+        let mut batches = Vec::new();
+        if self.flushed < self.end_offset {
+            let first = self.segment_of(self.flushed).max(self.first_unsettled());
+            for segment in &self.segments[first..] {
+                batches.push(segment.file_now()?);
+            }
+        }
+        Ok(FlushPlan {
+            batches,
             others: Vec::new(),
-            dir: None,
+            names: self.names.begin_flush(&self.dir),
             upto: self.end_offset,
-        };
-        if self.recovery_point < self.end_offset {
-            let first = self.segment_of(self.recovery_point);
-            let sealed = self.segments.len() - 1;
-            for segment in &self.segments[first..sealed] {
-                plan.others
-                    .extend([names::LOG, names::INDEX, names::TIME_INDEX].map(|kind| segment.path(kind)));
-            }
-            for segment in &self.segments[(first + 1).min(sealed)..] {
-                plan.others.push(segment.path(names::SNAPSHOT));
-            }
-            plan.active = Some(self.active().file_now()?);
-        }
-        if std::mem::take(&mut self.names_unflushed) {
-            plan.others
-                .extend([names::LEADER_EPOCHS, names::PARTITION_METADATA].map(|name| self.dir.join(name)));
-            plan.dir = Some(self.dir.clone());
-        }
-        Ok(plan)
+        })
     }
 
-    /// Notes that a [`FlushPlan`] has run and returned `upto`.
-    pub fn flushed(&mut self, upto: Offset) {
+    /// Notes what a [`FlushPlan`] has done.
+    pub fn flushed(&mut self, flushed: Flushed) {
         assert!(
-            upto <= self.end_offset,
-            "flushed to {upto}, but the log ends at {}",
+            flushed.upto <= self.end_offset,
+            "flushed to {}, but the log ends at {}",
+            flushed.upto,
             self.end_offset
         );
-        self.recovery_point = self.recovery_point.max(upto);
+        self.flushed = self.flushed.max(flushed.upto);
+        if let Some(names) = flushed.names {
+            self.names.flushed(names);
+        }
     }
 
     /// Ends the log cleanly: what it has beside the batches is written, then everything flushed. After that
-    /// [`open_now`](Self::open_now) may trust the files. A log that didn't change since then costs nothing.
+    /// [`open_now`](Self::open_now) may trust the files. A log that didn't change since then costs nothing. No upkeep may be under way.
     pub async fn close(mut self) -> io::Result<()> {
         self.closing_plan()?.run().await.map(|_| ())
     }
 
     pub(super) fn closing_plan(&mut self) -> io::Result<FlushPlan> {
-        let changed = self.end_offset > self.snapshot_offset;
-        if changed {
+        self.remove_spare_now()?;
+        let mut others = Vec::new();
+        for n in self.first_unsettled()..self.segments.len() {
+            others.extend(self.finish_files_now(n)?);
+        }
+        if self.end_offset > self.snapshot_offset {
             self.write_snapshot_now(self.end_offset)?;
+            let name = names::offset_file(self.end_offset, names::SNAPSHOT);
+            others.push(self.dir.join(name));
         }
-        let active = self.segments.last_mut().expect("a log has an active segment");
-        let sealed = active.seal_now()?;
-        let mut plan = self.flush_plan()?;
-        let place = Place {
-            dir: self.dir.clone(),
-            base: self.active().base(),
+        Ok(FlushPlan {
+            others,
+            ..self.flush_plan()?
+        })
+    }
+
+    /// Writes what a segment's files have not yet; those that are to be flushed for it.
+    fn finish_files_now(&mut self, n: usize) -> io::Result<Vec<PathBuf>> {
+        let is_active = n == self.segments.len() - 1;
+        let end = match is_active {
+            true => None,
+            false => Some(self.segments[n + 1].base()),
         };
-        if changed {
-            plan.others.push(
-                self.dir
-                    .join(names::offset_file(self.end_offset, names::SNAPSHOT)),
-            );
+        let segment = &mut self.segments[n];
+        let is_renamed = !segment.is_named();
+        segment.name_now()?;
+        let is_written = segment.seal_now()?;
+        let mut others = Vec::new();
+        if is_renamed || is_written || !is_active {
+            self.names.changed();
+            others.extend([names::INDEX, names::TIME_INDEX].map(|kind| segment.path(kind)));
         }
-        if changed || sealed || plan.active.is_some() {
-            plan.others
-                .extend([names::INDEX, names::TIME_INDEX].map(|kind| place.path(kind)));
+        if let (Some(bytes), Some(end)) = (segment.snapshot(), end) {
+            let path = self.dir.join(names::offset_file(end, names::SNAPSHOT));
+            File::open_now(&path, OpenOptions::read_write_truncate())?.write_at_now(0, &[bytes])?;
+            others.push(path);
         }
-        Ok(plan)
+        Ok(others)
+    }
+
+    /// A clean stop leaves no file that Kafka doesn't know.
+    fn remove_spare_now(&mut self) -> io::Result<()> {
+        match std::mem::replace(&mut self.spare, SpareState::None) {
+            SpareState::Ready(spare) => fs::remove_file_now(&spare.path),
+            SpareState::None | SpareState::Making | SpareState::Failed => Ok(()),
+        }
     }
 }

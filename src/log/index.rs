@@ -10,14 +10,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use crate::base::{Offset, Timestamp};
 use crate::io::fs::File;
 use crate::io::{OpenOptions, Planted, is_planted};
 use crate::log::names;
 
-/// New entries wait in memory until they are so many: one write for 256 KiB of log, and 1.5 KiB at most for both
-/// indexes of a partition.
-const PENDING_MAX: usize = 64;
+/// New entries wait in memory until they are so many: then one write is due, for 256 KiB of log.
+pub const PENDING_DUE: usize = 64;
 
 /// A lookup halves the file down to so many entries and reads those at once: a page for either index.
 const BLOCK_ENTRIES: usize = 256;
@@ -117,16 +118,64 @@ fn int(bytes: &[u8]) -> i32 {
     i32::from_be_bytes(bytes.try_into().expect("four bytes"))
 }
 
-/// One index file. Methods that may read or write it block; their files are small and nearly always in memory.
+/// One index file. Methods that may read or write it block; their files are small and nearly always in memory. What is
+/// appended is written in the background: see [`begin_write`](Self::begin_write).
 #[derive(Debug)]
 pub struct Index<E> {
     file: RefCell<Option<File>>,
+    /// There may be no file while nothing is written.
+    is_there: bool,
     written: usize,
     pending: Vec<E>,
     last: Option<E>,
 }
 
+/// Entries on their way to the file; until [`Index::finish_write`] they are read from memory.
+#[derive(Debug)]
+pub struct IndexWrite {
+    path: PathBuf,
+    /// None when it is to be made.
+    file: Option<File>,
+    at: u64,
+    entries: usize,
+    bytes: Bytes,
+}
+
+impl IndexWrite {
+    /// Writes to the page cache, without blocking the core.
+    pub async fn run(self) -> io::Result<IndexWritten> {
+        let file = match self.file {
+            Some(file) => file,
+            None => File::open(&self.path, OpenOptions::read_write_truncate()).await?,
+        };
+        file.write_at(self.at, self.bytes).await?;
+        Ok(IndexWritten {
+            entries: self.entries,
+            file,
+        })
+    }
+}
+
+/// What an [`IndexWrite`] came to.
+#[derive(Debug)]
+pub struct IndexWritten {
+    entries: usize,
+    /// The file, to be flushed or not.
+    pub file: File,
+}
+
 impl<E: Entry> Index<E> {
+    /// A new one, without a file.
+    pub fn empty() -> Index<E> {
+        Index {
+            file: RefCell::new(None),
+            is_there: false,
+            written: 0,
+            pending: Vec::new(),
+            last: None,
+        }
+    }
+
     /// A new, empty file; one that is there already is emptied.
     pub fn create_now(place: &Place) -> io::Result<Index<E>> {
         let options = OpenOptions {
@@ -136,19 +185,16 @@ impl<E: Entry> Index<E> {
         let file = File::open_now(place.path(E::KIND), options)?;
         Ok(Index {
             file: RefCell::new(Some(file)),
-            written: 0,
-            pending: Vec::new(),
-            last: None,
+            is_there: true,
+            ..Index::empty()
         })
     }
 
     /// The file as it is. `InvalidData` when it cannot be an index of a segment that has `log_bytes`.
     pub fn open_now(place: &Place) -> io::Result<Index<E>> {
         let mut index = Index {
-            file: RefCell::new(None),
-            written: 0,
-            pending: Vec::new(),
-            last: None,
+            is_there: true,
+            ..Index::empty()
         };
         let len = index.file_now(place)?.len_now()?;
         if len % E::BYTES as u64 != 0 {
@@ -185,30 +231,61 @@ impl<E: Entry> Index<E> {
         self.last
     }
 
-    /// Adds an entry whose key is above every other's. The file may get it later, see [`write_now`](Self::write_now).
-    pub fn append(&mut self, place: &Place, entry: E) {
+    /// Adds an entry whose key is above every other's. The file gets it later.
+    pub fn append(&mut self, entry: E) {
         debug_assert!(self.last.is_none_or(|last| last.key() < entry.key()));
         self.pending.push(entry);
         self.last = Some(entry);
-        if self.pending.len() >= PENDING_MAX {
-            // What can't be written now stays and is tried again with the next entry; at the latest the roll,
-            // which can fail, writes it.
-            let _ = self.write_now(place);
-        }
     }
 
-    /// Writes to the page cache what the file has not yet, if anything.
+    /// How many entries the file has not yet.
+    pub fn pending_count(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The writing of what the file has not yet; one at a time, to be [finished](Self::finish_write).
+    pub fn begin_write(&self, place: &Place) -> io::Result<IndexWrite> {
+        Ok(IndexWrite {
+            path: place.path(E::KIND),
+            file: match self.is_there {
+                true => Some(self.file_now(place)?),
+                false => None,
+            },
+            at: (self.written * E::BYTES) as u64,
+            entries: self.pending.len(),
+            bytes: self.encode_pending().into(),
+        })
+    }
+
+    /// Takes note of what a write has brought to the file.
+    pub fn finish_write(&mut self, written: IndexWritten) {
+        self.is_there = true;
+        self.written += written.entries;
+        self.pending.drain(..written.entries);
+        self.file.replace(Some(written.file));
+    }
+
+    /// Writes to the page cache what the file has not yet, and makes the file if there is none; says whether there was anything to do.
     pub fn write_now(&mut self, place: &Place) -> io::Result<bool> {
-        if self.pending.is_empty() {
+        if !self.is_there {
+            let file = File::open_now(place.path(E::KIND), OpenOptions::read_write_truncate())?;
+            self.file.replace(Some(file));
+            self.is_there = true;
+        } else if self.pending.is_empty() {
             return Ok(false);
         }
-        let mut bytes = Vec::with_capacity(self.pending.len() * E::BYTES);
-        self.pending.iter().for_each(|entry| entry.encode(&mut bytes));
+        let bytes = self.encode_pending();
         self.file_now(place)?
             .write_at_now((self.written * E::BYTES) as u64, &[&bytes])?;
         self.written += self.pending.len();
         self.pending.clear();
         Ok(true)
+    }
+
+    fn encode_pending(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.pending.len() * E::BYTES);
+        self.pending.iter().for_each(|entry| entry.encode(&mut bytes));
+        bytes
     }
 
     /// The `n`th entry.
@@ -227,6 +304,9 @@ impl<E: Entry> Index<E> {
         if self.pending.first().is_some_and(|first| first.key() <= key) {
             let after = self.pending.partition_point(|entry| entry.key() <= key);
             return Ok(Some(self.written + after - 1));
+        }
+        if self.written == 0 {
+            return Ok(None);
         }
         // Invariant: every entry before `from` has a key of at most `key`, none from `to` on has.
         let (mut from, mut to) = (0, self.written);
@@ -249,11 +329,6 @@ impl<E: Entry> Index<E> {
     /// Closes the file; the next use opens it again.
     pub fn release(&self) {
         self.file.take();
-    }
-
-    /// Opens its file.
-    pub fn hold_now(&self, place: &Place) -> io::Result<()> {
-        self.file_now(place).map(|_| ())
     }
 
     fn file_now(&self, place: &Place) -> io::Result<File> {
@@ -326,13 +401,13 @@ mod tests {
         let place = place(&dir);
         let mut index = Index::create_now(&place).unwrap();
         for n in 0..1000 {
-            index.append(
-                &place,
-                OffsetEntry {
-                    relative_offset: 10 * n + 5,
-                    position: n,
-                },
-            );
+            index.append(OffsetEntry {
+                relative_offset: 10 * n + 5,
+                position: n,
+            });
+            if n % 64 == 0 {
+                index.write_now(&place).unwrap();
+            }
             if n % 97 == 0 {
                 for probe in [0, 3, 400, 5000] {
                     let wanted = (0..=n).rev().find(|k| 10 * k + 5 <= probe).map(|k| k as usize);

@@ -2,8 +2,9 @@
 //!
 //! A [`Log`] belongs to the core that owns its partition and is plain data there. Appends go to the page cache at once
 //! ([`Log::append`]); reads and lookups come as plans, which hold no borrow of the log, so that it may grow, roll or
-//! lose segments while they run. Nothing here flushes by itself: [`Log::flush_plan`] says what to flush, and the
-//! owner reports back with [`Log::flushed`].
+//! lose segments while they run. Nothing here waits for the disk by itself: [`Log::flush_plan`] says what to flush, and the
+//! owner reports back with [`Log::flushed`]; [`Log::begin_upkeep`] says what else is to be written, and the owner reports
+//! back with [`Log::end_upkeep`].
 //!
 //! A log ends by [`Log::close`], after which [`dir`] may call the stop clean, or by a crash, after which
 //! [`Log::open_now`] checks every batch that was not known to be flushed and cuts what is torn.
@@ -31,6 +32,7 @@ pub mod snapshot;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod walk;
 
 use std::fmt;
@@ -43,18 +45,21 @@ use crate::base::{LeaderEpoch, Offset, Timestamp, TopicId};
 use crate::io::OpenOptions;
 use crate::io::fs::{self, File};
 use crate::log::epochs::Epochs;
+use crate::log::flush::Names;
 use crate::log::header::{BatchHeader, BatchProblem};
 use crate::log::index::Place;
 use crate::log::producers::{ProducedBatch, ProducerStates, Sequence, SequenceError};
 use crate::log::segment::Segment;
+use crate::log::upkeep::SpareState;
 
 pub use dir::Opened;
 pub use epochs::EpochEnd;
-pub use flush::FlushPlan;
+pub use flush::{FlushPlan, Flushed};
 pub use lookup::{LookupPlan, TimestampedOffset};
 pub use open::{LogError, Recovery, Resume, at, read_text_now};
 pub use read::{ReadError, ReadLimits, ReadPlan};
 pub use removal::Removal;
+pub use upkeep::{Upkeep, Upkept};
 
 /// The settings of a log; each is the topic config of the same name, and may change while the log is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,17 +107,19 @@ pub struct Log {
     segments: Vec<Segment>,
     start_offset: Offset,
     end_offset: Offset,
-    /// Everything before it is on stable storage, indexes of sealed segments included. Invariant: recovery_point <=
-    /// end_offset.
-    recovery_point: Offset,
+    /// Every batch before it is on stable storage. Invariant: flushed <= end_offset.
+    flushed: Offset,
+    /// The file of the next segment, made beforehand.
+    spare: SpareState,
+    /// Something of [`Log::begin_upkeep`] is under way.
+    is_kept_up: bool,
     producers: ProducerStates,
     /// The newest producer snapshot's offset, or where the log began without one.
     snapshot_offset: Offset,
     epochs: Epochs,
     /// The epochs' file lags behind `epochs`.
     epochs_unwritten: bool,
-    /// Files were made or removed, or small ones rewritten, since the last flush.
-    names_unflushed: bool,
+    names: Names,
 }
 
 /// Where an append went.
@@ -193,9 +200,18 @@ impl Log {
         self.end_offset
     }
 
-    /// The offset up to which everything is on stable storage.
+    /// The offset up to which all batches are on stable storage.
+    pub fn flushed_end(&self) -> Offset {
+        self.flushed
+    }
+
+    /// The offset up to which everything is on stable storage, indexes and producer snapshots included: a start after a crash checks
+    /// what is behind it.
     pub fn recovery_point(&self) -> Offset {
-        self.recovery_point
+        match self.unsettled() {
+            0 => self.flushed,
+            _ => self.flushed.min(self.segments[self.first_unsettled()].base()),
+        }
     }
 
     /// The bytes of all batches.
@@ -302,29 +318,48 @@ impl Log {
         self.segments.last().expect("a log has an active segment")
     }
 
-    /// Seals the active segment and begins the next one at `base`, with a producer snapshot to recover it from.
+    /// Seals the active segment and begins the next one at `base`, in the file that was made for it if it is there. What the sealed one's
+    /// files have not yet follows with the [upkeep](Self::begin_upkeep), and so does the producer snapshot to recover the next from.
     fn roll_now(&mut self, base: Offset, now: Timestamp) -> io::Result<()> {
+        let next = self.next_segment_now(base, now)?;
+        let snapshot = snapshot::encode(&self.producers).into();
         let active = self.segments.last_mut().expect("a log has an active segment");
-        active.seal_now()?;
-        self.write_snapshot_now(base)?;
-        let segment = self.create_segment_now(base, now)?;
-        self.active().release();
-        self.segments.push(segment);
+        active.seal(snapshot)?;
+        self.snapshot_offset = base;
+        self.segments.push(next);
         Ok(())
     }
 
+    fn next_segment_now(&mut self, base: Offset, now: Timestamp) -> io::Result<Segment> {
+        match std::mem::replace(&mut self.spare, SpareState::None) {
+            SpareState::Ready(spare) => {
+                let place = self.place(base);
+                let on_spare = Segment::on_spare_now(place, spare, now);
+                on_spare.or_else(|_| self.create_segment_now(base, now))
+            }
+            // It is for the segment after the next.
+            SpareState::Making => {
+                self.spare = SpareState::Making;
+                self.create_segment_now(base, now)
+            }
+            SpareState::None | SpareState::Failed => self.create_segment_now(base, now),
+        }
+    }
+
     fn create_segment_now(&mut self, base: Offset, now: Timestamp) -> io::Result<Segment> {
-        let place = Place {
-            dir: self.dir.clone(),
-            base,
-        };
-        self.names_unflushed = true;
+        let place = self.place(base);
+        self.names.changed();
         Segment::create_now(place.clone(), now).inspect_err(|_| {
             // An empty segment in the middle of the log would hide the records behind its base offset.
-            for kind in [names::LOG, names::INDEX, names::TIME_INDEX] {
-                let _ = fs::remove_file_now(place.path(kind));
-            }
+            let _ = fs::remove_file_now(place.path(names::LOG));
         })
+    }
+
+    fn place(&self, base: Offset) -> Place {
+        Place {
+            dir: self.dir.clone(),
+            base,
+        }
     }
 
     /// Writes the producer states as of `offset`. A crash may tear the file: its CRC tells, and the log has the rest.
@@ -334,7 +369,7 @@ impl Log {
             truncate: true,
             ..OpenOptions::read_write_create()
         };
-        self.names_unflushed = true;
+        self.names.changed();
         File::open_now(&path, options)?.write_at_now(0, &[&snapshot::encode(&self.producers)])?;
         self.snapshot_offset = offset;
         Ok(())
@@ -354,7 +389,7 @@ impl Log {
             let text = checkpoint::encode_epochs(self.epochs.entries());
             replace_text_now(&self.dir.join(names::LEADER_EPOCHS), &text)?;
             self.epochs_unwritten = false;
-            self.names_unflushed = true;
+            self.names.changed();
         }
         Ok(())
     }

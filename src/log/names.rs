@@ -19,6 +19,9 @@ pub const CLEANED: &str = "cleaned";
 /// A finished result of compaction that was not yet put in place.
 pub const SWAP: &str = "swap";
 
+/// The batches of the next segment, which has no base offset yet: behind the log's end when it was made. Kafka passes over it.
+pub const SPARE: &str = "log.spare";
+
 /// Leader epochs and their start offsets.
 pub const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 /// The topic's id.

@@ -1,19 +1,22 @@
 //! Opening a log: trusting it after a clean stop, recovering it after a crash (Kafka's `LogLoader`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Offset, Timestamp};
-use crate::io::{Planted, fs, is_planted};
+use crate::io::fs::{self, File};
+use crate::io::{OpenOptions, Planted, is_planted};
 use crate::log::checkpoint::{self, Malformed};
 use crate::log::dir::Opened;
 use crate::log::epochs::Epochs;
-use crate::log::header::{BatchHeader, BatchProblem};
+use crate::log::flush::Names;
+use crate::log::header::{BatchHeader, BatchProblem, HEADER_BYTES};
 use crate::log::index::Place;
 use crate::log::producers::ProducerStates;
 use crate::log::segment::{Segment, Tail};
+use crate::log::upkeep::SpareState;
 use crate::log::walk::{Source, Step, Walk, bad_batch, ready};
 use crate::log::{Log, LogOptions, names, remember_producer, snapshot};
 
@@ -145,13 +148,18 @@ impl Log {
             segments: Vec::new(),
             start_offset: resume.start_offset,
             end_offset: resume.start_offset,
-            recovery_point: Offset(i64::MAX),
+            flushed: Offset(i64::MAX),
+            spare: SpareState::None,
+            is_kept_up: false,
             producers: ProducerStates::default(),
             snapshot_offset: Offset(0),
             epochs: Epochs::default(),
             epochs_unwritten: false,
-            names_unflushed: opened == Opened::AfterCrash,
+            names: Names::default(),
         };
+        if opened == Opened::AfterCrash {
+            log.names.changed();
+        }
         let mut recovery = Recovery::default();
         log.open_segments_now(&files, opened, resume, now, &mut recovery)?;
         log.drop_all_below_start_now(now)?;
@@ -162,7 +170,9 @@ impl Log {
             Opened::AfterCleanStop => log.end_offset,
             Opened::AfterCrash => resume.recovery_point,
         };
-        log.recovery_point = log.recovery_point.min(flushed).min(log.end_offset);
+        log.flushed = log.flushed.min(flushed).min(log.end_offset);
+        let active = log.segments.last_mut().expect("a log has an active segment");
+        active.unsettle();
         Ok((log, recovery))
     }
 
@@ -216,6 +226,12 @@ impl Log {
             self.segments.push(segment);
             trusted.push(indexes_trusted);
         }
+        for (base, path) in &files.spares {
+            let opened = Segment::open_spare_now(self.place(*base), path.clone(), now);
+            let (segment, indexes_trusted) = at(path, opened)?;
+            self.segments.push(segment);
+            trusted.push(indexes_trusted);
+        }
         Ok(trusted)
     }
 
@@ -223,11 +239,13 @@ impl Log {
     /// is none.
     fn first_doubtful_now(&mut self, opened: Opened, resume: Resume) -> Result<usize, LogError> {
         let count = self.segments.len();
-        if opened == Opened::AfterCrash {
+        // Whether a spare is the log's next segment, the one before it tells.
+        let first_spare = self.segments.iter().position(|segment| !segment.is_named());
+        if opened == Opened::AfterCrash || first_spare.is_some() {
             let after = self
                 .segments
                 .partition_point(|segment| segment.base() <= resume.recovery_point);
-            return Ok(after.saturating_sub(1));
+            return Ok(after.min(first_spare.unwrap_or(count)).saturating_sub(1));
         }
         // An empty last segment doesn't tell whether it is the log's end or what is left of a roll that failed.
         let tail_from = self
@@ -251,7 +269,7 @@ impl Log {
     fn rebuild_trusted_now(&mut self, n: usize, recovery: &mut Recovery) -> Result<(), LogError> {
         let segment = &mut self.segments[n];
         // The new indexes are not on stable storage, whatever the batches are.
-        self.recovery_point = self.recovery_point.min(segment.base());
+        self.flushed = self.flushed.min(segment.base());
         let path = segment.path(names::LOG);
         let scanned = at(
             &path,
@@ -351,7 +369,16 @@ impl Log {
                 // A roll failed here, and the log went on in the segment before.
                 return self.remove_segments_behind_now(at_segment, recovery);
             }
-            self.recovery_point = self.recovery_point.min(segment.base());
+            if !segment.is_named() {
+                // Between the two something was lost that no flush had covered, and so nothing behind it was promised.
+                if at_segment > 0 && segment.base() != self.end_offset {
+                    return self.remove_segments_behind_now(at_segment, recovery);
+                }
+                at(&path, segment.name_now())?;
+                self.names.changed();
+            }
+            let path = segment.path(names::LOG);
+            self.flushed = self.flushed.min(segment.base());
             let (producers, epochs) = (&mut self.producers, &mut self.epochs);
             let mut epochs_changed = false;
             let rebuilt = segment.rebuild_now(self.options.index_interval_bytes, |header, batch| {
@@ -395,6 +422,10 @@ impl Log {
         for segment in self.segments.split_off(kept) {
             recovery.segments_removed += 1;
             recovery.bytes_cut += segment.size_bytes();
+            let path = segment.path(names::LOG);
+            if !segment.is_named() {
+                at(&path, fs::remove_file_now(&path))?;
+            }
             self.remove_segment_files_now(segment.base())?;
         }
         Ok(())
@@ -492,12 +523,15 @@ fn replay_now(segment: &Segment, from: Offset, mut visit: impl FnMut(&BatchHeade
 struct Files {
     segments: BTreeSet<Offset>,
     snapshots: BTreeSet<Offset>,
+    /// Segments whose file a crash left with its spare name, by the base offset of their first batch.
+    spares: BTreeMap<Offset, PathBuf>,
 }
 
 impl Files {
     /// Lists them, and removes what a crash left of files on their way in or out.
     fn find_now(dir: &Path) -> Result<Files, LogError> {
         let (mut segments, mut snapshots, mut indexes) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        let mut spares = Vec::new();
         for entry in at(dir, fs::read_dir_now(dir))? {
             let path = dir.join(&entry.name);
             let file = entry.name.to_str().and_then(names::parse_offset_file);
@@ -507,6 +541,7 @@ impl Files {
             match file.kind {
                 names::LOG => _ = segments.insert(file.offset),
                 names::SNAPSHOT => _ = snapshots.insert(file.offset),
+                names::SPARE => spares.push(path),
                 names::INDEX | names::TIME_INDEX | names::TXN_INDEX => indexes.push((file.offset, path)),
                 kind if ends_with(kind, names::SWAP) => return Err(LogError::HalfCompacted { path }),
                 kind if ends_with(kind, names::DELETED) || ends_with(kind, names::CLEANED) => {
@@ -515,11 +550,44 @@ impl Files {
                 _ => {}
             }
         }
+        let spares = adopt_now(spares, &segments)?;
         for (_, path) in indexes.iter().filter(|(base, _)| !segments.contains(base)) {
             at(path, fs::remove_file_now(path))?;
         }
-        Ok(Files { segments, snapshots })
+        Ok(Files {
+            segments,
+            snapshots,
+            spares,
+        })
     }
+}
+
+/// Of the spare files those that the log may go on in, by the offset that their first batch has. The others go: no batch of them can
+/// have been acknowledged by a flush.
+fn adopt_now(
+    spares: Vec<PathBuf>,
+    segments: &BTreeSet<Offset>,
+) -> Result<BTreeMap<Offset, PathBuf>, LogError> {
+    let mut adopted = BTreeMap::new();
+    for path in spares {
+        let base = at(&path, first_offset_now(&path))?;
+        let base = base.filter(|_| !is_planted(Planted::SpareForgotten));
+        match base.filter(|base| segments.last().is_none_or(|last| last < base)) {
+            Some(base) => _ = adopted.insert(base, path),
+            None => at(&path, fs::remove_file_now(&path))?,
+        }
+    }
+    Ok(adopted)
+}
+
+/// The base offset of the first batch of a file, if one begins there.
+fn first_offset_now(path: &Path) -> io::Result<Option<Offset>> {
+    let mut bytes = [0; HEADER_BYTES];
+    let file = File::open_now(path, OpenOptions::read_only())?;
+    let read = file.read_at_now(0, &mut bytes)?;
+    Ok(BatchHeader::parse(&bytes[..read])
+        .ok()
+        .map(|header| header.base_offset))
 }
 
 /// Whether a file's kind is `log.deleted` or the like, of a kind that is the log's own: snapshots of the metadata log

@@ -55,6 +55,11 @@ impl Log {
     }
 
     fn remove_first_segments_now(&mut self, count: usize) -> io::Result<Removal> {
+        // What is on its way to a segment's files must not be met by their removal: that one goes the next time.
+        let count = match self.is_kept_up {
+            true => count.min(self.first_unsettled()),
+            false => count,
+        };
         let mut removal = Removal::default();
         for _ in 0..count {
             self.remove_first_segment_now(&mut removal)?;
@@ -66,7 +71,8 @@ impl Log {
     fn remove_first_segment_now(&mut self, removal: &mut Removal) -> io::Result<()> {
         self.start_offset = self.start_offset.max(self.segments[1].base());
         self.epochs_unwritten |= self.epochs.truncate_start(self.start_offset);
-        let first = &self.segments[0];
+        let first = &mut self.segments[0];
+        first.name_now()?;
         for kind in [
             names::LOG,
             names::INDEX,
@@ -76,7 +82,7 @@ impl Log {
         ] {
             removal.take_file_now(&first.path(kind))?;
         }
-        self.names_unflushed = true;
+        self.names.changed();
         self.segments.remove(0);
         Ok(())
     }

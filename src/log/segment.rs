@@ -1,16 +1,19 @@
 //! One segment of a log: a `.log` file of batches with its two indexes (Kafka's `LogSegment`).
 //!
-//! The last segment of a log is active and grows; the others are sealed and only read. A segment opens its files when
-//! it needs them.
+//! The last segment of a log is active and grows; the others are only read. A segment opens its files when it needs them. What is on
+//! its way to them in the background, and when it is settled there, `upkeep` knows.
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::path::PathBuf;
+
+use bytes::Bytes;
 
 use crate::base::{Offset, Timestamp};
 use crate::io::OpenOptions;
-use crate::io::fs::File;
+use crate::io::fs::{self, File};
 use crate::log::header::{BatchHeader, HEADER_BYTES};
-use crate::log::index::{Entry, Index, OffsetEntry, Place, TimeEntry};
+use crate::log::index::{Entry, Index, IndexWrite, IndexWritten, OffsetEntry, Place, TimeEntry};
 use crate::log::walk::{Scanned, Source, Step, Walk, check_batch_now, ready, scan_now};
 use crate::log::{LogOptions, names};
 use crate::wire::batch::BatchView;
@@ -25,6 +28,8 @@ const POSITION_MAX: u64 = i32::MAX as u64;
 #[derive(Debug)]
 pub struct Segment {
     place: Place,
+    /// Where the batches are while the file has a spare's name.
+    spare_path: Option<PathBuf>,
     file: RefCell<Option<File>>,
     size_bytes: u64,
     offsets: Index<OffsetEntry>,
@@ -36,6 +41,19 @@ pub struct Segment {
     created: Timestamp,
     /// A failed append left bytes behind `size_bytes` in the file that could not be cut off yet.
     has_leftover: bool,
+    /// Up to where the system was asked to write the file back.
+    written_back: u64,
+    /// Producer states as of its end, on their way to their file.
+    snapshot: Option<Bytes>,
+    /// Every file of it is on stable storage, and no batch will come.
+    is_settled: bool,
+}
+
+/// The file of a segment to come: empty, its name on stable storage.
+#[derive(Debug)]
+pub struct Spare {
+    /// Where it is.
+    pub path: PathBuf,
 }
 
 /// The largest timestamp of a segment.
@@ -69,31 +87,55 @@ pub struct Range {
 }
 
 impl Segment {
-    /// A new, empty one: its three files, empty, whatever was there.
+    /// A new, empty one: its `.log` file, empty whatever was there. Its indexes come when they have entries, or when it is settled.
     pub fn create_now(place: Place, now: Timestamp) -> io::Result<Segment> {
-        let options = OpenOptions {
-            truncate: true,
-            ..OpenOptions::read_write_create()
-        };
-        let file = File::open_now(place.path(names::LOG), options)?;
-        Ok(Segment {
-            offsets: Index::create_now(&place)?,
-            times: Index::create_now(&place)?,
+        let file = File::open_now(place.path(names::LOG), OpenOptions::read_write_truncate())?;
+        Ok(Segment::empty(place, None, file, now))
+    }
+
+    /// A new, empty one in a file that was made for it, and that still has its spare name.
+    pub fn on_spare_now(place: Place, spare: Spare, now: Timestamp) -> io::Result<Segment> {
+        let file = File::open_now(&spare.path, OpenOptions::read_write())?;
+        Ok(Segment::empty(place, Some(spare.path), file, now))
+    }
+
+    fn empty(place: Place, spare_path: Option<PathBuf>, file: File, now: Timestamp) -> Segment {
+        Segment {
             place,
+            spare_path,
             file: RefCell::new(Some(file)),
             size_bytes: 0,
+            offsets: Index::empty(),
+            times: Index::empty(),
             bytes_since_entry: 0,
             max: None,
             first_timestamp: Cell::new(None),
             created: now,
             has_leftover: false,
-        })
+            written_back: 0,
+            snapshot: None,
+            is_settled: false,
+        }
     }
 
     /// The segment as its files are. Indexes that can't be its own are emptied, and `false` says that they must be
     /// [rebuilt](Self::rebuild_now).
     pub fn open_now(place: Place, now: Timestamp) -> io::Result<(Segment, bool)> {
-        let file = File::open_now(place.path(names::LOG), OpenOptions::read_write())?;
+        Segment::open_from_now(place, None, now)
+    }
+
+    /// As [`open_now`](Self::open_now), of a segment whose batches still have a spare's name.
+    pub fn open_spare_now(place: Place, spare_path: PathBuf, now: Timestamp) -> io::Result<(Segment, bool)> {
+        Segment::open_from_now(place, Some(spare_path), now)
+    }
+
+    fn open_from_now(
+        place: Place,
+        spare_path: Option<PathBuf>,
+        now: Timestamp,
+    ) -> io::Result<(Segment, bool)> {
+        let path = spare_path.clone().unwrap_or_else(|| place.path(names::LOG));
+        let file = File::open_now(path, OpenOptions::read_write())?;
         let size_bytes = file.len_now()?;
         let opened = open_indexes_now(&place, size_bytes)?;
         let trusted = opened.is_some();
@@ -107,16 +149,15 @@ impl Segment {
         });
         let last_indexed = offsets.last().map_or(0, |entry| entry.position as u64);
         let segment = Segment {
-            place,
             file: RefCell::new(None),
             size_bytes,
             offsets,
             times,
             bytes_since_entry: size_bytes - last_indexed,
             max,
-            first_timestamp: Cell::new(None),
-            created: now,
-            has_leftover: false,
+            written_back: size_bytes,
+            is_settled: true,
+            ..Segment::empty(place, spare_path, file, now)
         };
         Ok((segment, trusted))
     }
@@ -132,8 +173,89 @@ impl Segment {
     }
 
     /// The path of one of its files.
-    pub fn path(&self, kind: &str) -> std::path::PathBuf {
-        self.place.path(kind)
+    pub fn path(&self, kind: &str) -> PathBuf {
+        match &self.spare_path {
+            Some(path) if kind == names::LOG => path.clone(),
+            _ => self.place.path(kind),
+        }
+    }
+
+    /// Whether its batches have their own name, not a spare's.
+    pub fn is_named(&self) -> bool {
+        self.spare_path.is_none()
+    }
+
+    /// The file with the batches was renamed to its own name.
+    pub fn named(&mut self) {
+        self.spare_path = None;
+    }
+
+    /// Gives the file with the batches its own name.
+    pub fn name_now(&mut self) -> io::Result<()> {
+        if let Some(spare_path) = &self.spare_path {
+            fs::rename_now(spare_path, self.place.path(names::LOG))?;
+            self.named();
+        }
+        Ok(())
+    }
+
+    /// Whether all its files are on stable storage and no batch will come.
+    pub fn is_settled(&self) -> bool {
+        self.is_settled
+    }
+
+    /// Not known to be on stable storage, or about to get batches.
+    pub fn unsettle(&mut self) {
+        self.is_settled = false;
+    }
+
+    /// All its files are on stable storage; they are closed.
+    pub fn settle(&mut self) {
+        self.is_settled = true;
+        self.snapshot = None;
+        self.release();
+    }
+
+    /// Producer states as of its end, if they are still on their way to their file.
+    pub fn snapshot(&self) -> Option<&Bytes> {
+        self.snapshot.as_ref()
+    }
+
+    /// How many index entries wait to be written, in the index that has more of them.
+    pub fn pending_entries(&self) -> usize {
+        self.offsets.pending_count().max(self.times.pending_count())
+    }
+
+    /// The writing of what both index files have not yet.
+    pub fn begin_index_writes(&self) -> io::Result<[IndexWrite; 2]> {
+        Ok([
+            self.offsets.begin_write(&self.place)?,
+            self.times.begin_write(&self.place)?,
+        ])
+    }
+
+    /// Takes note of what [`begin_index_writes`](Self::begin_index_writes) came to.
+    pub fn finish_index_writes(&mut self, [offsets, times]: [IndexWritten; 2]) {
+        self.offsets.finish_write(offsets);
+        self.times.finish_write(times);
+    }
+
+    /// What was appended since the system was last asked to write the file back: where, and how much.
+    pub fn not_written_back(&self) -> (u64, u64) {
+        (
+            self.written_back,
+            self.size_bytes.saturating_sub(self.written_back),
+        )
+    }
+
+    /// The system was asked to write it back up to here.
+    pub fn wrote_back(&mut self, upto: u64) {
+        self.written_back = upto;
+    }
+
+    /// The time of its first batch, if that is known without a read.
+    pub fn first_timestamp(&self) -> Option<Timestamp> {
+        self.first_timestamp.get()
     }
 
     /// The largest timestamp of its records; `None` if none has one.
@@ -212,13 +334,10 @@ impl Segment {
         }
         if self.bytes_since_entry > u64::from(index_interval_bytes) {
             let relative_offset = self.relative(header.last_offset);
-            self.offsets.append(
-                &self.place,
-                OffsetEntry {
-                    relative_offset,
-                    position: position as i32,
-                },
-            );
+            self.offsets.append(OffsetEntry {
+                relative_offset,
+                position: position as i32,
+            });
             self.note_time();
             self.bytes_since_entry = 0;
         }
@@ -234,18 +353,25 @@ impl Segment {
             .is_none_or(|last| last.timestamp < max.timestamp)
         {
             let relative_offset = self.relative(max.batch_end);
-            self.times.append(
-                &self.place,
-                TimeEntry {
-                    timestamp: max.timestamp,
-                    relative_offset,
-                },
-            );
+            self.times.append(TimeEntry {
+                timestamp: max.timestamp,
+                relative_offset,
+            });
         }
     }
 
     fn relative(&self, offset: Offset) -> i32 {
         i32::try_from(offset.0 - self.base().0).expect("must_roll keeps offsets in range")
+    }
+
+    /// Ends it in memory, with the time entry that a sealed segment ends with and the producer states as of its end; the files follow in
+    /// the background.
+    pub fn seal(&mut self, snapshot: Bytes) -> io::Result<()> {
+        self.cut_leftover_now()?;
+        self.note_time();
+        self.snapshot = Some(snapshot);
+        self.is_settled = false;
+        Ok(())
     }
 
     /// Brings the index files up to date, with the time entry that a sealed segment ends with; says whether there was
@@ -267,6 +393,7 @@ impl Segment {
         let file = self.file_now()?;
         self.offsets = Index::create_now(&self.place)?;
         self.times = Index::create_now(&self.place)?;
+        self.is_settled = false;
         self.bytes_since_entry = 0;
         self.max = None;
         let scanned = scan_now(
@@ -399,11 +526,9 @@ impl Segment {
         Ok(file)
     }
 
-    /// Opens its files.
-    pub fn hold_files_now(&self) -> io::Result<()> {
-        self.file_now()?;
-        self.offsets.hold_now(&self.place)?;
-        self.times.hold_now(&self.place)
+    /// Opens the file with the batches.
+    pub fn hold_file_now(&self) -> io::Result<()> {
+        self.file_now().map(drop)
     }
 
     /// Closes its files; the next use opens them again. Reads under way keep theirs.

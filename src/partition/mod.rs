@@ -22,7 +22,7 @@ use crate::config::{RinglogAck, RinglogValidate, TimestampType, TopicConfig};
 use crate::io::{Planted, is_planted};
 use crate::log::header::BatchHeader;
 use crate::log::producers::Sequence;
-use crate::log::{self, FlushPlan, Log, LogOptions, ReadLimits, ReadPlan, Removal};
+use crate::log::{self, FlushPlan, Flushed, Log, LogOptions, ReadLimits, ReadPlan, Removal, Upkeep, Upkept};
 use crate::wire::batch::{self, Arrived, Checked, Depth};
 
 pub use interest::{Interest, Interests};
@@ -59,6 +59,8 @@ pub struct Appended {
     pub tail_bytes: usize,
     /// Counts only once the log is committed up to here; none where it counts already.
     pub after: Option<Offset>,
+    /// Its files are due for [upkeep](Partition::begin_upkeep).
+    pub needs_upkeep: bool,
 }
 
 /// What a reader asks of one partition.
@@ -104,7 +106,7 @@ impl Partition {
         let committed = match config.ringlog_ack {
             RinglogAck::Written => log.end_offset(),
             // After a crash the log may hold what was never flushed, and would be gone after the next one.
-            RinglogAck::Durable => log.recovery_point(),
+            RinglogAck::Durable => log.flushed_end(),
         };
         Partition {
             committed,
@@ -169,6 +171,7 @@ impl Partition {
             start_offset: self.log.start_offset(),
             tail_bytes: size_bytes,
             after: self.not_yet(end),
+            needs_upkeep: self.log.needs_upkeep(),
         })
     }
 
@@ -210,10 +213,42 @@ impl Partition {
         self.log.flush_plan()
     }
 
-    /// A flush has run up to `upto`.
-    pub fn flushed(&mut self, upto: Offset) {
-        self.log.flushed(upto);
-        self.commit(upto);
+    /// A flush has run.
+    pub fn flushed(&mut self, flushed: Flushed) {
+        self.log.flushed(flushed);
+        self.commit(flushed.upto());
+    }
+
+    /// Whether there is [upkeep](Log::begin_upkeep) to be done.
+    pub fn needs_upkeep(&self) -> bool {
+        !self.is_offline && self.log.needs_upkeep()
+    }
+
+    /// What the log's files need now; see [`Log::begin_upkeep`].
+    ///
+    /// # Errors
+    /// Nothing was begun.
+    pub fn begin_upkeep(&mut self) -> io::Result<Option<Upkeep>> {
+        match self.is_offline {
+            true => Ok(None),
+            false => self.log.begin_upkeep(),
+        }
+    }
+
+    /// What came of it.
+    ///
+    /// # Errors
+    /// That of the upkeep: from here on nothing more is written.
+    pub fn end_upkeep(&mut self, outcome: io::Result<Upkept>) -> io::Result<()> {
+        match outcome {
+            Ok(upkept) => self.log.end_upkeep(upkept),
+            Err(error) => {
+                self.log.give_upkeep_up();
+                self.go_offline();
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// A flush has failed: from here on nothing is written, and nothing more is acknowledged.
@@ -243,6 +278,7 @@ impl Partition {
                 start_offset: self.log.start_offset(),
                 tail_bytes: 0,
                 after: self.not_yet(Offset(earlier.last_offset.0 + 1)),
+                needs_upkeep: false,
             }),
         })
     }

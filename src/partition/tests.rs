@@ -290,9 +290,9 @@ fn durable_records_count_once_they_are_flushed() {
         "a repeated batch waits for the first"
     );
     // What was appended after the flush began is not covered by it.
-    let upto = fixture.partition.flush_plan().unwrap().upto();
+    let plan = fixture.partition.flush_plan().unwrap();
     fixture.append(produced(2, 0)).unwrap();
-    fixture.partition.flushed(upto);
+    fixture.partition.flushed(plan.without_running());
     assert_eq!(fixture.partition.marks().high_watermark, Offset(2));
     assert!(fired.get());
     assert_eq!(batch::batches(&fixture.read(0).unwrap()).count(), 2);

@@ -119,9 +119,10 @@ impl Quorum {
             Err(error) => Err(error),
         };
         match flushed {
-            Ok(upto) => {
-                self.log.flushed(upto);
+            Ok(flushed) => {
+                self.log.flushed(flushed);
                 self.state = State::Settled;
+                self.keep_up().await;
                 self.bytes_since_snapshot +=
                     persisted.iter().map(|(batch, _)| batch.len() as u64).sum::<u64>();
                 Ok(self.machine().persisted(work, persisted))
@@ -129,6 +130,26 @@ impl Quorum {
             Err(error) => {
                 self.state = State::Failed;
                 Err(QuorumError::Flush(error))
+            }
+        }
+    }
+
+    /// Brings the log's files up to date beside the batches, which are safe already.
+    async fn keep_up(&mut self) {
+        loop {
+            let upkeep = match self.log.begin_upkeep() {
+                Ok(Some(upkeep)) => upkeep,
+                Ok(None) => return,
+                Err(error) => return tracing::warn!("the metadata log's files wait: {error}"),
+            };
+            match upkeep.run().await {
+                Ok(upkept) => self.log.end_upkeep(upkept),
+                Err(error) => {
+                    tracing::error!("the metadata log's files could not be written: {error}");
+                    self.log.give_upkeep_up();
+                    self.state = State::Failed;
+                    return;
+                }
             }
         }
     }

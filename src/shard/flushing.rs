@@ -129,8 +129,8 @@ impl Shard {
             return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
         };
         match outcome {
-            Ok(upto) => {
-                replica.flushed(upto);
+            Ok(flushed) => {
+                replica.flushed(flushed);
                 Ok(replica.committed())
             }
             Err(error) => {

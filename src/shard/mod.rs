@@ -29,6 +29,7 @@ mod snapshots;
 mod time_slice;
 mod topics;
 mod unsent;
+mod upkeep;
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
@@ -76,6 +77,7 @@ pub use places::{AddressIsFull, ConnectionLimits, Place, Visitor};
 pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};
 pub use time_slice::TimeSlice;
 pub use unsent::Unsent;
+use upkeep::KeptUp;
 
 /// What one core holds of the broker.
 pub struct Shard {
@@ -88,6 +90,7 @@ pub struct Shard {
     link: Rc<Link>,
     cold_reads: Rc<ColdReads>,
     flushing: Flushing,
+    kept_up: KeptUp,
     /// On core 0 only, from its start on.
     controller: RefCell<Option<Rc<Controller>>>,
     producer_ids: RefCell<ProducerIdBlock>,
@@ -128,6 +131,7 @@ impl Shard {
             link: Link::new(port, node.cores),
             cold_reads: ColdReads::start(),
             flushing: Flushing::default(),
+            kept_up: KeptUp::default(),
             controller: RefCell::default(),
             producer_ids: RefCell::new(ProducerIdBlock::empty()),
             watches: RefCell::default(),
@@ -236,13 +240,20 @@ impl Shard {
     /// Appends to a partition that this core [owns](Self::owns).
     pub fn append_here(self: &Rc<Self>, partition: TopicPartition, batch: Arrived) -> AppendedHere {
         self.try_closed(partition);
-        let outcome = self.owned.borrow_mut().append(partition, batch, io::wall_now());
-        match outcome {
+        match self.append_now(partition, batch) {
             Ok(appended) if let Some(after) = appended.after => {
                 AppendedHere::Waiting(appended, self.wait_until_committed(partition, after))
             }
             settled => AppendedHere::Settled(settled),
         }
+    }
+
+    fn append_now(self: &Rc<Self>, partition: TopicPartition, batch: Arrived) -> Result<Appended, Refusal> {
+        let appended = self.owned.borrow_mut().append(partition, batch, io::wall_now())?;
+        if appended.needs_upkeep {
+            self.keep_up(partition);
+        }
+        Ok(appended)
     }
 
     /// Appends to a partition of another core. Appends of one connection to one partition stay in order.

@@ -41,7 +41,7 @@ impl Shard {
     /// Appends for a peer, and answers it now or when the append counts.
     fn append_for(self: &Rc<Self>, from: CoreId, slot: u32, partition: TopicPartition, batch: Arrived) {
         self.try_closed(partition);
-        let outcome = self.owned.borrow_mut().append(partition, batch, io::wall_now());
+        let outcome = self.append_now(partition, batch);
         match outcome {
             Ok(appended) if let Some(after) = appended.after => {
                 let link = self.link.clone();

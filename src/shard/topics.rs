@@ -128,13 +128,28 @@ impl Shard {
         let partitions = self.owned.borrow().partitions_of(topic.id);
         let mut removal = Removal::default();
         for partition in partitions {
-            match slice.spend(|| self.owned.borrow_mut().delete(partition)).await {
+            match self.delete_partition(partition, slice).await {
                 Ok(files) => removal.add(files),
                 Err(error) => tracing::error!("deleting {partition} of topic {}: {error}", topic.name),
             }
         }
         self.owned.borrow_mut().forget(topic.id);
         spawn(removal.run());
+    }
+
+    /// Deletes one, while nothing of its files is under way: under a name that may be another's by then.
+    async fn delete_partition(
+        &self,
+        partition: TopicPartition,
+        slice: &mut TimeSlice,
+    ) -> Result<Removal, LogError> {
+        loop {
+            self.upkeep_ended(partition).await;
+            let delete = || (!self.is_kept_up(partition)).then(|| self.owned.borrow_mut().delete(partition));
+            if let Some(deleted) = slice.spend(delete).await {
+                return deleted;
+            }
+        }
     }
 
     /// Lays what the image sets on brokers over the node's own settings.
@@ -260,6 +275,7 @@ impl Shard {
             .borrow_mut()
             .take(assigned, opened, wall_now(), now())?;
         self.flush_uncommitted(partition);
+        self.keep_up(partition);
         Ok(())
     }
 
@@ -276,6 +292,7 @@ impl Shard {
 
     /// Flushes and closes this core's partitions; the first error, after all were tried.
     pub(super) async fn close_owned(&self) -> io::Result<()> {
+        self.end_upkeep().await;
         let mut outcome = Ok(());
         let mut open = self.owned.borrow_mut().take_all().into_iter().peekable();
         while open.peek().is_some() {

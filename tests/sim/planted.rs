@@ -50,6 +50,12 @@ fn unflushed_records_that_are_shown_are_found() {
     find(Planted::UnflushedShown, Promise::Durable);
 }
 
+#[test]
+fn a_spare_that_a_start_forgets_is_found() {
+    find(Planted::SpareForgotten, Promise::Written);
+    find(Planted::SpareForgotten, Promise::Durable);
+}
+
 fn find(bug: Planted, promise: Promise) {
     let plan = Plan {
         promise,

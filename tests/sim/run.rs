@@ -74,7 +74,8 @@ impl Plan {
 
 impl Run {
     fn new(seed: u64, plan: Plan) -> Run {
-        let mut settings = vec!["log.index.interval.bytes=256"];
+        // Segments end every few moments, so that deaths meet rolls.
+        let mut settings = vec!["log.index.interval.bytes=256", "log.roll.ms=400"];
         if plan.promise == Promise::Durable {
             settings.push("ringlog.ack=durable");
         }

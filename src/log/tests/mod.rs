@@ -16,6 +16,7 @@ mod kafka;
 mod model;
 mod reads;
 mod rolls;
+mod upkeep;
 
 const KAFKA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/kafka-log");
 const NOW: Timestamp = Timestamp(1_700_000_100_000);
@@ -190,6 +191,8 @@ fn plans_run_on_a_cores_ring() {
                 .unwrap();
             let flushed = log.flush_plan().unwrap().run().await.unwrap();
             log.flushed(flushed);
+            assert_eq!(log.recovery_point(), Offset(0), "the indexes are not there yet");
+            upkeep::keep_up(&mut log).await;
             let flushed = log.recovery_point();
             log.append(&batch(9, &[(100, "value")]), NOW).unwrap();
             log.close().await.unwrap();

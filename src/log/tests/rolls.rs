@@ -72,33 +72,3 @@ fn when_an_index_is_full_or_an_offset_would_not_fit_one() {
     let (log, recovery) = open(dir.path(), LogOptions::default(), Opened::AfterCrash);
     assert_eq!((recovery.bytes_cut, log.end_offset()), (0, Offset(far + 2)));
 }
-
-#[test]
-fn with_a_snapshot_to_recover_the_producers_from() {
-    let dir = tempfile::tempdir().unwrap();
-    let options = LogOptions {
-        segment_bytes: 200,
-        ..LogOptions::default()
-    };
-    let (mut log, _) = open(dir.path(), options.clone(), Opened::AfterCleanStop);
-    for n in 0..9 {
-        let producer = Producer {
-            id: 7,
-            epoch: 1,
-            sequence: n as i32,
-        };
-        log.append(&batch_of(n, 0, producer, &[(5, "x")]), NOW).unwrap();
-    }
-    let active = log.active().base();
-    assert!(active > Offset(2));
-    drop(log);
-    // The crash recovers from the snapshot alone what lies before the recovery point.
-    let resume = Resume {
-        recovery_point: active,
-        ..Resume::default()
-    };
-    let (log, recovery) = Log::open_now(dir.path(), options, Opened::AfterCrash, resume, NOW).unwrap();
-    assert_eq!(recovery.segments_scanned, 1);
-    let state = log.producers().get(ProducerId(7)).unwrap();
-    assert_eq!(state.batches().last().unwrap().last_sequence, 8);
-}
