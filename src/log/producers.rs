@@ -274,6 +274,22 @@ impl ProducerState {
         state
     }
 
+    /// Remembers, before its own batches, those that `earlier` knows of the same producer and epoch.
+    pub fn follow(&mut self, earlier: &ProducerState) {
+        let own = self.clone();
+        let older = earlier.batches().iter();
+        let rises = |batch: &&RememberedBatch| {
+            own.batches()
+                .first()
+                .is_none_or(|first| batch.last_offset < first.last_offset)
+        };
+        self.batch_count = 0;
+        older
+            .take_while(rises)
+            .chain(own.batches())
+            .for_each(|batch| self.remember(*batch));
+    }
+
     /// The newest epoch seen.
     pub fn epoch(&self) -> ProducerEpoch {
         self.epoch
@@ -404,7 +420,7 @@ mod tests {
             };
             assert_eq!(answer, words[6..].join(" "), "{line}");
         }
-        let written = crate::log::snapshot::encode(&states);
+        let written = crate::log::snapshot::newest_only(&crate::log::snapshot::encode(&states));
         let kafkas: &[u8] = include_bytes!("../../tests/fixtures/kafka-log/producers/after.snapshot");
         assert_eq!(written, kafkas);
     }
