@@ -515,6 +515,11 @@ impl Config {
         Duration::from_millis(self.number("log.retention.check.interval.ms") as u64)
     }
 
+    /// `log.flush.offset.checkpoint.interval.ms`; never quite nothing.
+    pub fn checkpoint_interval(&self) -> Duration {
+        Duration::from_millis(self.number("log.flush.offset.checkpoint.interval.ms").max(1) as u64)
+    }
+
     /// `metadata.log.segment.bytes`.
     pub fn metadata_segment_bytes(&self) -> u64 {
         self.number("metadata.log.segment.bytes") as u64

@@ -21,11 +21,13 @@ pub enum Planted {
     UnflushedShown,
     /// A start takes no segment over that still has its spare name.
     SpareForgotten,
+    /// The recovery point runs ahead of what is on stable storage.
+    RecoveryPointAhead,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Planted; 9] = [
+    pub const ALL: [Planted; 10] = [
         Planted::AckBeforeWrite,
         Planted::ProducerStateNotRebuilt,
         Planted::IndexOffByOne,
@@ -35,5 +37,6 @@ impl Planted {
         Planted::MessageDropped,
         Planted::UnflushedShown,
         Planted::SpareForgotten,
+        Planted::RecoveryPointAhead,
     ];
 }

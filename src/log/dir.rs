@@ -19,9 +19,9 @@ use crate::log::{Resume, names};
 const META_PROPERTIES: &str = "meta.properties";
 const LOCK: &str = ".lock";
 const CLEAN_STOP: &str = ".kafka_cleanshutdown";
-const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
-const START_OFFSETS: &str = "log-start-offset-checkpoint";
-const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+pub const START_OFFSETS: &str = "log-start-offset-checkpoint";
+pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 
 /// How the log directory was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,18 @@ pub struct CheckpointedOffsets {
     pub start_offsets: Offsets,
     /// Up to where each log is committed.
     pub high_watermarks: Offsets,
+}
+
+impl CheckpointedOffsets {
+    /// What they say of one partition's log.
+    pub fn resume(&self, topic: &str, partition: PartitionIndex) -> Resume {
+        let key = (topic.to_owned(), partition);
+        let offset = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or_default();
+        Resume {
+            recovery_point: offset(&self.recovery_points),
+            start_offset: offset(&self.start_offsets),
+        }
+    }
 }
 
 /// A partition's directory that was found.
@@ -159,16 +171,6 @@ impl LogDir {
     /// The offsets that were read when it was opened, or written last.
     pub fn offsets(&self) -> &CheckpointedOffsets {
         &self.offsets
-    }
-
-    /// What they say of one partition's log.
-    pub fn resume(&self, topic: &str, partition: PartitionIndex) -> Resume {
-        let key = (topic.to_owned(), partition);
-        let offset = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or_default();
-        Resume {
-            recovery_point: offset(&self.offsets.recovery_points),
-            start_offset: offset(&self.offsets.start_offsets),
-        }
     }
 
     /// Makes it this node's.
@@ -398,7 +400,7 @@ mod tests {
             recovery_point: Offset(33),
             start_offset: Offset(0),
         };
-        assert_eq!(opened.resume("kept", PartitionIndex(0)), resume);
+        assert_eq!(opened.offsets().resume("kept", PartitionIndex(0)), resume);
         assert_eq!(opened.remove_deleted_now().unwrap(), 1);
         let found = partitions_now(dir.path()).unwrap();
         assert_eq!(found.len(), 1);

@@ -10,6 +10,7 @@ use crate::log::{self, LogError, Opened};
 use crate::metadata::names::METADATA_TOPIC;
 use crate::metadata::{Membership, VoterEndpoint};
 use crate::quorum;
+use crate::shard::CleanStop;
 
 use super::listeners::host_name;
 
@@ -71,14 +72,18 @@ impl Home {
         self.opened
     }
 
-    /// Says that every log was closed, and gives the directory back.
+    /// What its checkpoints say of the logs.
+    pub fn offsets(&self) -> &CheckpointedOffsets {
+        self.dir.offsets()
+    }
+
+    /// Says that every log was closed, with these offsets, and gives the directory back.
     ///
     /// # Errors
     /// A text; the next start then takes this stop for a crash.
-    pub fn mark_clean_stop(self, broker_epoch: i64) -> Result<(), String> {
-        // After a clean stop nothing is scanned, so no recovery point is needed.
+    pub fn mark_clean_stop(self, stop: CleanStop) -> Result<(), String> {
         self.dir
-            .close_now(CheckpointedOffsets::default(), broker_epoch)
+            .close_now(stop.offsets, stop.broker_epoch)
             .map_err(|error| format!("the clean stop could not be marked: {error}"))
     }
 }

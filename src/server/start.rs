@@ -19,7 +19,8 @@ use crate::io::net::{Listener, Stream};
 
 use crate::io::{self, Options, Signal, signal};
 use crate::shard::{
-    AddressIsFull, CONTROLLER_CORE, ConnectionLimits, MAILBOX_MESSAGES, Message, Node, Shard, Visitor,
+    AddressIsFull, CONTROLLER_CORE, CleanStop, ConnectionLimits, MAILBOX_MESSAGES, Message, Node, Shard,
+    Visitor,
 };
 
 use super::connection::{self, Terms};
@@ -53,8 +54,8 @@ pub fn serve(config: Config) -> ExitCode {
 pub struct Broker {
     home: Home,
     cores: io::Running,
-    /// Core 0's last word: the broker's epoch when everything was closed as it should be.
-    outcome: Arc<Mutex<Result<i64, String>>>,
+    /// Core 0's last word.
+    outcome: Arc<Mutex<Result<CleanStop, String>>>,
 }
 
 impl Broker {
@@ -94,8 +95,9 @@ impl Broker {
             cluster_id: home.properties().cluster_id.clone(),
             directory_id: home.properties().directory_id,
             opened: home.opened(),
+            offsets: home.offsets().clone(),
         });
-        let outcome: Arc<Mutex<Result<i64, String>>> =
+        let outcome: Arc<Mutex<Result<CleanStop, String>>> =
             Arc::new(Mutex::new(Err("core 0 did not end".to_string())));
         let main = {
             let outcome = outcome.clone();
@@ -125,8 +127,8 @@ impl Broker {
     /// A text that says what could not be opened, or what was not closed cleanly.
     pub fn join(self) -> Result<(), String> {
         self.cores.join();
-        let broker_epoch = std::mem::replace(&mut *unpoisoned(&self.outcome), Ok(-1))?;
-        self.home.mark_clean_stop(broker_epoch)
+        let stop = std::mem::replace(&mut *unpoisoned(&self.outcome), Ok(CleanStop::default()))?;
+        self.home.mark_clean_stop(stop)
     }
 
     /// The cores, for who watches them from outside.
@@ -154,11 +156,15 @@ fn take_part(parts: &Mutex<Vec<Option<Part>>>, core: CoreId) -> Part {
         .expect("each core starts once")
 }
 
-/// Core 0: opens everything, tells the others, and waits for the signal to stop. Ends with the broker's epoch when
-/// everything was closed as it should be.
-async fn lead(shard: Rc<Shard>, listeners: Vec<BoundListener>, started: Instant) -> Result<i64, String> {
+/// Core 0: opens everything, tells the others, and waits for the signal to stop.
+async fn lead(
+    shard: Rc<Shard>,
+    listeners: Vec<BoundListener>,
+    started: Instant,
+) -> Result<CleanStop, String> {
     let mut outcome = shard.open().await;
     if outcome.is_ok() {
+        shard.start_checkpoints().await;
         outcome = accept_all(&shard, listeners);
     }
     if outcome.is_ok() {
@@ -168,10 +174,9 @@ async fn lead(shard: Rc<Shard>, listeners: Vec<BoundListener>, started: Instant)
         print_ready(shard.node(), started);
         wait_for_stop(&shard).await;
     }
-    let broker_epoch = shard.broker_epoch();
     let stopped = shard.stop_all().await;
     println!("{}", io::counters());
-    outcome.and(stopped).map(|()| broker_epoch)
+    outcome.and(stopped)
 }
 
 /// Every other core: does what core 0 says.

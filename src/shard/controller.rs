@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::base::{CoreId, TopicId};
 use crate::io::local::{Sender, oneshot};
 use crate::io::{Planted, is_planted, random_uuid, spawn, wall_now};
+use crate::log::dir::CheckpointedOffsets;
 use crate::metadata::Image;
 use crate::metadata::controller::{
     self, CreateError, CreatedTopic, DeleteError, DeleteTarget, DeletedTopic, ProducerIdBlock, Records,
@@ -42,6 +43,15 @@ pub type Created = Result<Vec<(String, Result<CreatedTopic, CreateError>)>, Refu
 
 /// What became of each topic to delete, or why the request as a whole was refused.
 pub type Deleted = Result<Vec<(DeleteTarget, Result<DeletedTopic, DeleteError>)>, Refusal>;
+
+/// How a node was stopped cleanly.
+#[derive(Debug, Default)]
+pub struct CleanStop {
+    /// The broker's epoch (KIP-966).
+    pub broker_epoch: i64,
+    /// Where its logs ended.
+    pub offsets: CheckpointedOffsets,
+}
 
 /// Core 0's hold on the metadata log.
 pub(super) struct Controller {
@@ -288,8 +298,11 @@ impl Shard {
     ) -> Result<(), Refusal> {
         for batch in controller.propose(records).await.map_err(refusal)? {
             let told = self.ask_peers(|| Request::Apply(batch.clone()));
-            self.apply(&batch).await;
+            let is_one_gone = self.apply(&batch).await;
             told.await;
+            if is_one_gone {
+                self.write_checkpoints().await;
+            }
         }
         self.snapshot_if_due(controller);
         Ok(())
@@ -304,7 +317,8 @@ impl Shard {
     ///
     /// # Errors
     /// What could not be flushed: the stop is then not a clean one.
-    pub async fn stop_all(self: &Rc<Self>) -> Result<(), String> {
+    pub async fn stop_all(self: &Rc<Self>) -> Result<CleanStop, String> {
+        let broker_epoch = self.broker_epoch();
         self.end_all_clients().await;
         // A change that has begun is made on every core first; none begins after it.
         let controller = self.controller();
@@ -313,18 +327,30 @@ impl Shard {
             None => None,
         };
         let replies = self.ask_peers(|| Request::Stop).await;
-        let mut outcome = self.close_owned().await;
-        for reply in replies {
-            if let Reply::Closed(closed) = reply {
-                outcome = outcome.and(closed);
+        let (mut outcome, mut offsets) = (Ok(()), Vec::new());
+        let theirs = replies.into_iter().filter_map(|reply| match reply {
+            Reply::Closed(closed) => Some(closed),
+            _ => None,
+        });
+        for closed in theirs.chain([self.close_owned().await]) {
+            match closed {
+                Ok(closed) => offsets.extend(closed),
+                Err(error) => outcome = outcome.and(Err(error)),
             }
         }
+        let offsets = self.named_offsets(offsets).await;
         let quorum = controller.and_then(|controller| controller.quorum.borrow_mut().take());
         if let Some(quorum) = quorum {
             outcome = outcome.and(quorum.close().await);
         }
         self.order_stop();
-        outcome.map_err(|error| format!("the stop was not clean: {error}"))
+        match outcome {
+            Ok(()) => Ok(CleanStop {
+                broker_epoch,
+                offsets,
+            }),
+            Err(error) => Err(format!("the stop was not clean: {error}")),
+        }
     }
 
     pub(super) fn controller(&self) -> Option<Rc<Controller>> {

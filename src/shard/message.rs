@@ -13,6 +13,7 @@ use crate::wire::batch::Arrived;
 
 use super::administration::{Altered, Grown};
 use super::asked::AskedFrame;
+use super::checkpoints::PartitionOffsets;
 use super::controller::{Created, Deleted, NewTopics};
 use super::lookup::{FindEpochEnd, FindOffset, FoundOffset};
 use super::places::{AddressIsFull, Visitor};
@@ -74,6 +75,8 @@ pub enum Request {
     ProducerIdBlock,
     /// Take this image and open what it gives you (once, from core 0).
     Open(Box<Image>),
+    /// Tell the offsets to be checkpointed (from core 0).
+    Offsets,
     /// Apply a committed batch of metadata records (from core 0).
     Apply(Bytes),
     /// Accept connections (from core 0).
@@ -120,8 +123,10 @@ pub enum Reply {
     ProducerIds(Result<ProducerIdBlock, Refusal>),
     /// To [`Request::Open`].
     Opened(Result<(), LogError>),
+    /// To [`Request::Offsets`].
+    Offsets(Vec<PartitionOffsets>),
     /// To [`Request::Stop`].
-    Closed(std::io::Result<()>),
+    Closed(std::io::Result<Vec<PartitionOffsets>>),
     /// To all others.
     Done,
 }

@@ -5,6 +5,7 @@
 
 mod administration;
 mod asked;
+mod checkpoints;
 mod clients;
 mod cold_reads;
 mod controller;
@@ -50,6 +51,7 @@ use crate::partition::{AppendError, Appended, Refusal, WatchGuard};
 use crate::wire::ErrorCode;
 use crate::wire::batch::Arrived;
 
+use checkpoints::Checkpoints;
 use cold_reads::ColdReads;
 use controller::Controller;
 use fetch_session::FetchSessions;
@@ -61,8 +63,9 @@ use places::Places;
 
 pub use administration::{Altered, Grown};
 pub use asked::AskedFrame;
+pub use checkpoints::PartitionOffsets;
 pub use clients::Clients;
-pub use controller::{CONTROLLER_CORE, Created, Deleted, NewTopics};
+pub use controller::{CONTROLLER_CORE, CleanStop, Created, Deleted, NewTopics};
 pub use fetch_session::{
     FetchContext, FetchTopicName, Planned, SessionOpening, SessionPartition, SessionRequest,
 };
@@ -91,6 +94,8 @@ pub struct Shard {
     cold_reads: Rc<ColdReads>,
     flushing: Flushing,
     kept_up: KeptUp,
+    /// On core 0 only.
+    checkpoints: Checkpoints,
     /// On core 0 only, from its start on.
     controller: RefCell<Option<Rc<Controller>>>,
     producer_ids: RefCell<ProducerIdBlock>,
@@ -132,6 +137,7 @@ impl Shard {
             cold_reads: ColdReads::start(),
             flushing: Flushing::default(),
             kept_up: KeptUp::default(),
+            checkpoints: Checkpoints::default(),
             controller: RefCell::default(),
             producer_ids: RefCell::new(ProducerIdBlock::empty()),
             watches: RefCell::default(),

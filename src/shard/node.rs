@@ -3,6 +3,7 @@
 use crate::base::{NodeId, TopicId};
 use crate::config::{Config, ListenerConfig};
 use crate::log::Opened;
+use crate::log::dir::CheckpointedOffsets;
 use crate::metadata::Endpoint;
 use crate::metadata::controller::Registration;
 use crate::quorum::Identity;
@@ -30,6 +31,8 @@ pub struct Node {
     pub directory_id: TopicId,
     /// How the data directory was left.
     pub opened: Opened,
+    /// What its checkpoints said of the logs when the node started.
+    pub offsets: CheckpointedOffsets,
 }
 
 impl Node {

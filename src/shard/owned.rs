@@ -19,8 +19,8 @@ const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 /// The partitions of one core.
 pub struct Owned {
     partitions: BTreeMap<TopicPartition, Partition>,
-    /// Those that could not be opened, and when each may be tried again. Mostly none.
-    closed: BTreeMap<TopicPartition, Instant>,
+    /// Those that could not be opened: when each may be tried again, and what the checkpoints say of it. Mostly none.
+    closed: BTreeMap<TopicPartition, (Instant, Resume)>,
     /// Who holds the batches of all tails, oldest first: one entry a batch.
     tail_order: VecDeque<TopicPartition>,
     tail_bytes: usize,
@@ -35,6 +35,8 @@ pub struct Assigned<'a> {
     pub topic_name: &'a str,
     pub leader_epoch: LeaderEpoch,
     pub config: Rc<TopicConfig>,
+    /// What the checkpoints say of its log; nothing of one that is new.
+    pub resume: Resume,
 }
 
 impl Owned {
@@ -101,13 +103,17 @@ impl Owned {
         }
     }
 
-    /// Whether `partition` could not be opened and may be tried again.
-    pub fn is_to_be_tried(&self, partition: TopicPartition, now: Instant) -> bool {
-        !self.closed.is_empty() && self.closed.get(&partition).is_some_and(|at| *at <= now)
+    /// What the checkpoints say of `partition`, if it could not be opened and may be tried again.
+    pub fn to_be_tried(&self, partition: TopicPartition, now: Instant) -> Option<Resume> {
+        if self.closed.is_empty() {
+            return None;
+        }
+        let (at, resume) = self.closed.get(&partition)?;
+        (*at <= now).then_some(*resume)
     }
 
     /// Opens the log of a partition that is new to this core, or takes over what changed of one that isn't. One that
-    /// can't be opened is remembered; see [`is_to_be_tried`](Self::is_to_be_tried).
+    /// can't be opened is remembered; see [`to_be_tried`](Self::to_be_tried).
     pub fn take(
         &mut self,
         assigned: Assigned<'_>,
@@ -115,11 +121,11 @@ impl Owned {
         wall_now: Timestamp,
         now: Instant,
     ) -> Result<(), LogError> {
-        let partition = assigned.partition;
+        let (partition, resume) = (assigned.partition, assigned.resume);
         let outcome = self.open_or_update(assigned, opened, wall_now);
         match &outcome {
             Ok(()) => self.closed.remove(&partition),
-            Err(_) => self.closed.insert(partition, now + REOPEN_PAUSE),
+            Err(_) => self.closed.insert(partition, (now + REOPEN_PAUSE, resume)),
         };
         outcome
     }
@@ -137,7 +143,7 @@ impl Owned {
         }
         let dir = self.dir_of(assigned.topic_name, assigned.partition.partition);
         self.claim(&dir, assigned.partition.topic, opened)?;
-        let (log, recovery) = Log::open_now(&dir, options, opened, Resume::default(), now)?;
+        let (log, recovery) = Log::open_now(&dir, options, opened, assigned.resume, now)?;
         if recovery.bytes_cut > 0 {
             tracing::warn!(
                 "{}: cut {} bytes behind the last whole batch",

@@ -8,11 +8,12 @@ use crate::base::{TopicId, TopicPartition};
 use crate::config::TopicConfig;
 use crate::io::{now, random_uuid, spawn, wall_now};
 use crate::log::dir::{self, FoundPartition};
-use crate::log::{self, LogError, Opened, Removal};
+use crate::log::{self, LogError, Opened, Removal, Resume};
 use crate::metadata::names::METADATA_TOPIC;
 use crate::metadata::{Change, Image, Topic};
 use crate::wire::batch::BatchView;
 
+use super::checkpoints::PartitionOffsets;
 use super::owned::Assigned;
 use super::{CONTROLLER_CORE, Shard, TimeSlice, join_all};
 
@@ -21,6 +22,15 @@ const MADE_AT_ONCE: usize = 16;
 
 /// Logs that are flushed and closed at once at a stop; the device is the limit, not the core.
 const CLOSING_AT_ONCE: usize = 32;
+
+/// When a topic's partitions are opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// As they stood when the node started.
+    AtStart,
+    /// They are new, or open already.
+    Later,
+}
 
 impl Shard {
     /// Takes the node's first image and opens this core's part of it.
@@ -84,7 +94,7 @@ impl Shard {
         let topics: Vec<TopicId> = self.image.borrow().topics().map(|topic| topic.id).collect();
         let mut slice = TimeSlice::default();
         for topic in topics {
-            let failed = self.take_topic(topic, self.node.opened, &mut slice).await;
+            let failed = self.take_topic(topic, When::AtStart, &mut slice).await;
             if let Some((_, error)) = failed.into_iter().next() {
                 return Err(error);
             }
@@ -95,7 +105,10 @@ impl Shard {
     /// Applies a committed batch of metadata records: first to the image, then to the partitions it touched, each
     /// topic once. Thousands of partitions take a while, and the core serves in between: one that the image has and that is not
     /// open yet is answered as one whose leader is elsewhere. No batch is applied before the one in front of it is.
-    pub(super) async fn apply(self: &Rc<Self>, batch: &[u8]) {
+    ///
+    /// Says whether a topic is gone.
+    pub(super) async fn apply(self: &Rc<Self>, batch: &[u8]) -> bool {
+        let mut is_one_gone = false;
         let mut touched = BTreeSet::new();
         let mut broker_configs = false;
         let mut slice = TimeSlice::default();
@@ -107,7 +120,10 @@ impl Shard {
                 Change::TopicConfigs { name } => {
                     touched.extend(self.image.borrow().topic_by_name(&name).map(|topic| topic.id));
                 }
-                Change::TopicRemoved(topic) => self.delete_topic(&topic, &mut slice).await,
+                Change::TopicRemoved(topic) => {
+                    self.delete_topic(&topic, &mut slice).await;
+                    is_one_gone = true;
+                }
                 Change::BrokerConfigs => broker_configs = true,
                 Change::Broker(_) | Change::Features | Change::All => {}
             }
@@ -117,10 +133,11 @@ impl Shard {
             touched.extend(self.image.borrow().topics().map(|topic| topic.id));
         }
         for topic in touched {
-            for (partition, error) in self.take_topic(topic, Opened::AfterCleanStop, &mut slice).await {
+            for (partition, error) in self.take_topic(topic, When::Later, &mut slice).await {
                 tracing::error!("{partition} stays closed until it is asked for: {error}");
             }
         }
+        is_one_gone
     }
 
     /// Deletes what this core has of a topic that is gone. Its files go later, beside everything else.
@@ -194,7 +211,7 @@ impl Shard {
     async fn take_topic(
         self: &Rc<Self>,
         topic: TopicId,
-        opened: Opened,
+        when: When,
         slice: &mut TimeSlice,
     ) -> Vec<(TopicPartition, LogError)> {
         let mut failed = Vec::new();
@@ -203,16 +220,26 @@ impl Shard {
         for some in self.assigned_here(topic).chunks(MADE_AT_ONCE) {
             let made = some.iter().map(|partition| self.make_files(*partition));
             for (partition, is_made) in some.iter().zip(join_all(made).await) {
-                // What is made now was never flushed.
-                let opened = match is_made {
-                    true => Opened::AfterCrash,
-                    false => opened,
+                let left = match when {
+                    // What is made now was never flushed.
+                    _ if is_made => (Opened::AfterCrash, Resume::default()),
+                    When::AtStart => (self.node.opened, self.checkpointed(*partition)),
+                    When::Later => (Opened::AfterCleanStop, Resume::default()),
                 };
-                let taken = slice.spend(|| self.take(*partition, &mut config, opened)).await;
+                let taken = slice.spend(|| self.take(*partition, &mut config, left)).await;
                 failed.extend(taken.err().map(|error| (*partition, error)));
             }
         }
         failed
+    }
+
+    /// What the checkpoints said of a partition when the node started.
+    fn checkpointed(&self, partition: TopicPartition) -> Resume {
+        let image = self.image.borrow();
+        let topic = image.topic(partition.topic);
+        topic.map_or(Resume::default(), |topic| {
+            self.node.offsets.resume(&topic.name, partition.partition)
+        })
     }
 
     /// Makes the files of a partition that has none yet; false when it is open, or was here before.
@@ -253,7 +280,7 @@ impl Shard {
         self: &Rc<Self>,
         partition: TopicPartition,
         config: &mut Option<Rc<TopicConfig>>,
-        opened: Opened,
+        (opened, resume): (Opened, Resume),
     ) -> Result<(), LogError> {
         let image = self.image.borrow();
         let Some((topic, state)) = image
@@ -270,6 +297,7 @@ impl Shard {
             topic_name: &topic.name,
             leader_epoch: state.leader_epoch,
             config: config.clone(),
+            resume,
         };
         self.owned
             .borrow_mut()
@@ -281,36 +309,39 @@ impl Shard {
 
     /// Opens a partition that could not be opened before, once someone asks for it: what was short may be there again.
     pub(super) fn try_closed(self: &Rc<Self>, partition: TopicPartition) {
-        if !self.owned.borrow().is_to_be_tried(partition, now()) {
+        let Some(resume) = self.owned.borrow().to_be_tried(partition, now()) else {
             return;
-        }
+        };
         // What the first try left may be half of what it should be: looked at as after a crash.
-        if let Err(error) = self.take(partition, &mut None, Opened::AfterCrash) {
+        if let Err(error) = self.take(partition, &mut None, (Opened::AfterCrash, resume)) {
             tracing::error!("{partition} stays closed: {error}");
         }
     }
 
-    /// Flushes and closes this core's partitions; the first error, after all were tried.
-    pub(super) async fn close_owned(&self) -> io::Result<()> {
+    /// Flushes and closes this core's partitions; their last offsets, or the first error, after all were tried.
+    pub(super) async fn close_owned(&self) -> io::Result<Vec<PartitionOffsets>> {
         self.end_upkeep().await;
         let mut outcome = Ok(());
+        let mut offsets = Vec::new();
         let mut open = self.owned.borrow_mut().take_all().into_iter().peekable();
         while open.peek().is_some() {
             let closing = open
                 .by_ref()
                 .take(CLOSING_AT_ONCE)
                 .map(|(partition, replica)| async move {
+                    let offsets = PartitionOffsets::of_closing(partition, &replica);
                     let closed = replica.close().await;
                     if let Err(error) = &closed {
                         tracing::error!("{partition}: closing failed: {error}");
                     }
-                    closed
+                    (offsets, closed)
                 });
-            for closed in join_all(closing).await {
+            for (closed_with, closed) in join_all(closing).await {
+                offsets.push(closed_with);
                 outcome = outcome.and(closed);
             }
         }
-        outcome
+        outcome.map(|()| offsets)
     }
 
     /// How many partitions this core has open.

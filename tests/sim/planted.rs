@@ -56,6 +56,11 @@ fn a_spare_that_a_start_forgets_is_found() {
     find(Planted::SpareForgotten, Promise::Durable);
 }
 
+#[test]
+fn a_recovery_point_that_runs_ahead_is_found() {
+    find(Planted::RecoveryPointAhead, Promise::Durable);
+}
+
 fn find(bug: Planted, promise: Promise) {
     let plan = Plan {
         promise,

@@ -74,8 +74,12 @@ impl Plan {
 
 impl Run {
     fn new(seed: u64, plan: Plan) -> Run {
-        // Segments end every few moments, so that deaths meet rolls.
-        let mut settings = vec!["log.index.interval.bytes=256", "log.roll.ms=400"];
+        // Segments end every few moments, and are known to be flushed soon, so that deaths meet both.
+        let mut settings = vec![
+            "log.index.interval.bytes=256",
+            "log.roll.ms=400",
+            "log.flush.offset.checkpoint.interval.ms=150",
+        ];
         if plan.promise == Promise::Durable {
             settings.push("ringlog.ack=durable");
         }

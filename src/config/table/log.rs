@@ -137,10 +137,9 @@ pub const LOGS: &[Setting] = &[
         .inert(KERNEL_FLUSHES),
     long("log.flush.scheduler.interval.ms", ANY, "9223372036854775807", "How often that time is looked at.")
         .inert(KERNEL_FLUSHES),
-    int("log.flush.offset.checkpoint.interval.ms", at_least(0), "60000", "How often recovery points are saved.")
-        .inert("recovery points are saved at a clean stop"),
+    int("log.flush.offset.checkpoint.interval.ms", at_least(0), "60000", "How often recovery points are saved."),
     int("log.flush.start.offset.checkpoint.interval.ms", at_least(0), "60000", "How often log starts are saved.")
-        .inert("log starts are saved when they move"),
+        .inert("log starts are saved with the recovery points"),
     long("log.segment.delete.delay.ms", at_least(0), "60000", "How long a deleted file stays on disk.")
         .dynamic()
         .inert("deleted files go when nothing reads them"),
