@@ -9,6 +9,7 @@ mod api_versions;
 mod asked;
 mod create_partitions;
 mod create_topics;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;

@@ -7,10 +7,10 @@ use crate::shard::Shard;
 use crate::wire::ApiKey;
 
 use super::{
-    Pending, Request, Role, alter_configs, api_versions, create_partitions, create_topics, delete_topics,
-    describe_cluster, describe_configs, describe_quorum, describe_topic_partitions, fetch, find_coordinator,
-    incremental_alter_configs, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
-    sasl,
+    Pending, Request, Role, alter_configs, api_versions, create_partitions, create_topics, delete_records,
+    delete_topics, describe_cluster, describe_configs, describe_quorum, describe_topic_partitions, fetch,
+    find_coordinator, incremental_alter_configs, init_producer_id, list_offsets, metadata,
+    offset_for_leader_epoch, produce, sasl,
 };
 
 /// One API: what is advertised and what runs.
@@ -77,6 +77,10 @@ pub static APIS: &[Api] = &[
     .taking_turns(),
     api(20, 1, 6, |shard, request| {
         Box::pin(delete_topics::serve(shard, request))
+    })
+    .taking_turns(),
+    api(21, 0, 2, |shard, request| {
+        Box::pin(delete_records::serve(shard, request))
     })
     .taking_turns(),
     api(22, 0, 5, |shard, request| {

@@ -16,9 +16,11 @@ struct Candidate {
 }
 
 impl Log {
-    /// How many segments, oldest first, `retention.bytes` and `retention.ms` call expired; none with records at or
-    /// behind the high watermark `upper`.
+    /// How many segments, oldest first, lie before the log's start, or `retention.bytes` and `retention.ms` call expired; of these none
+    /// with records at or behind the high watermark `upper`.
     pub fn expired_segments(&self, now: Timestamp, upper: Offset) -> usize {
+        let bases = self.segments[1..].iter();
+        let before_start = bases.take_while(|next| next.base() <= self.start_offset).count();
         let ends = self.segments[1..]
             .iter()
             .map(Segment::base)
@@ -33,7 +35,14 @@ impl Log {
                 end,
             })
             .collect();
-        expired(&candidates, &self.options, now, upper)
+        expired(&candidates, &self.options, now, upper).max(before_start)
+    }
+
+    /// Moves the start up to `offset`, which is not behind the end; the files of what lies before it go with
+    /// [`delete_old_segments_now`](Self::delete_old_segments_now).
+    pub fn delete_records_before(&mut self, offset: Offset) {
+        self.start_offset = self.start_offset.max(offset);
+        self.epochs_unwritten |= self.epochs.truncate_start(self.start_offset);
     }
 
     /// Deletes the expired segments; their files go with the [`Removal`]. The active one too, for which an empty one comes. Reads under

@@ -23,6 +23,7 @@ use crate::io::{Planted, is_planted};
 use crate::log::header::BatchHeader;
 use crate::log::producers::Sequence;
 use crate::log::{self, FlushPlan, Flushed, Log, LogOptions, ReadLimits, ReadPlan, Removal, Upkeep, Upkept};
+use crate::wire::ErrorCode;
 use crate::wire::batch::{self, Arrived, Checked, Depth};
 
 pub use interest::{Interest, Interests};
@@ -423,6 +424,31 @@ impl Partition {
             self.commit(self.log.end_offset());
         }
         *self.log.options_mut() = options;
+    }
+
+    /// Moves the log's start up to `before`, [`Offset::UNKNOWN`] for the high watermark; never back. Where it starts then.
+    ///
+    /// # Errors
+    /// POLICY_VIOLATION where records are only compacted, OFFSET_OUT_OF_RANGE behind the high watermark.
+    pub fn delete_records(&mut self, before: Offset) -> Result<Offset, Refusal> {
+        if self.is_offline {
+            return Err(ErrorCode::KAFKA_STORAGE_ERROR.into());
+        }
+        if !self.config.cleanup_policy.delete {
+            return Err(ErrorCode::POLICY_VIOLATION.into());
+        }
+        let before = match before {
+            Offset::UNKNOWN => self.committed,
+            named => named,
+        };
+        if before < Offset(0) || before > self.committed {
+            return Err(ErrorCode::OFFSET_OUT_OF_RANGE.into());
+        }
+        if before > self.log.start_offset() {
+            self.log.delete_records_before(before);
+            self.wake_all();
+        }
+        Ok(self.log.start_offset())
     }
 
     /// Removes whole segments that retention no longer keeps.

@@ -35,6 +35,9 @@ pub(super) struct Checkpoints {
     written: RefCell<BTreeMap<&'static str, String>>,
     is_writing: Cell<bool>,
     written_once: Notify,
+    /// How often it was asked for, and which of those the files cover: who waits meanwhile is served by one writing.
+    asked: Cell<u64>,
+    covered: Cell<u64>,
 }
 
 impl PartitionOffsets {
@@ -92,9 +95,22 @@ impl Shard {
     /// Writes the files that would say something else than they do. What can't be written is told, and tried again the next time: without it
     /// a start has more to check.
     pub(super) async fn write_checkpoints(self: &Rc<Self>) {
-        while self.checkpoints.is_writing.replace(true) {
-            self.checkpoints.written_once.notified().await;
+        let checkpoints = &self.checkpoints;
+        let number = checkpoints.asked.get() + 1;
+        checkpoints.asked.set(number);
+        while checkpoints.is_writing.replace(true) {
+            checkpoints.written_once.notified().await;
         }
+        if checkpoints.covered.get() < number {
+            let covers = checkpoints.asked.get();
+            self.write_all_checkpoints().await;
+            checkpoints.covered.set(covers);
+        }
+        checkpoints.is_writing.set(false);
+        checkpoints.written_once.notify();
+    }
+
+    async fn write_all_checkpoints(self: &Rc<Self>) {
         let replies = self.ask_peers(|| Request::Offsets).await;
         let mut offsets = self.offsets_here().await;
         for reply in replies {
@@ -111,8 +127,6 @@ impl Shard {
         for (name, offsets) in files {
             self.write_checkpoint(name, offsets).await;
         }
-        self.checkpoints.is_writing.set(false);
-        self.checkpoints.written_once.notify();
     }
 
     async fn write_checkpoint(&self, name: &'static str, offsets: &Offsets) {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use crate::base::{FetchSessionId, TopicPartition};
+use crate::base::{FetchSessionId, Offset, TopicPartition};
 use crate::log::{EpochEnd, LogError};
 use crate::metadata::Image;
 use crate::metadata::controller::{DeleteTarget, ProducerIdBlock, ResourceChange};
@@ -75,6 +75,13 @@ pub enum Request {
     ProducerIdBlock,
     /// Take this image and open what it gives you (once, from core 0).
     Open(Box<Image>),
+    /// Move the start of a partition's log.
+    DeleteRecords {
+        partition: TopicPartition,
+        before: Offset,
+    },
+    /// Write the checkpoints (of core 0).
+    Checkpoint,
     /// Tell the offsets to be checkpointed (from core 0).
     Offsets,
     /// Apply a committed batch of metadata records (from core 0).
@@ -123,6 +130,8 @@ pub enum Reply {
     ProducerIds(Result<ProducerIdBlock, Refusal>),
     /// To [`Request::Open`].
     Opened(Result<(), LogError>),
+    /// To [`Request::DeleteRecords`]: where the log starts now.
+    Start(Result<Offset, Refusal>),
     /// To [`Request::Offsets`].
     Offsets(Vec<PartitionOffsets>),
     /// To [`Request::Stop`].

@@ -9,6 +9,7 @@ mod checkpoints;
 mod clients;
 mod cold_reads;
 mod controller;
+mod deleting;
 mod fetch_session;
 mod fetching;
 mod flushing;

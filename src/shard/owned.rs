@@ -181,13 +181,18 @@ impl Owned {
     }
 
     fn log_options(&self, config: &TopicConfig) -> LogOptions {
+        // What is only compacted has no age and no size at which it goes.
+        let if_deleted = |retention| match config.cleanup_policy.delete {
+            true => retention,
+            false => -1,
+        };
         LogOptions {
             segment_bytes: u32::try_from(config.segment_bytes).unwrap_or(i32::MAX as u32),
             segment_ms: config.segment_ms,
             index_interval_bytes: config.index_interval_bytes,
             index_bytes_max: config.segment_index_bytes,
-            retention_ms: config.retention_ms,
-            retention_bytes: config.retention_bytes,
+            retention_ms: if_deleted(config.retention_ms),
+            retention_bytes: if_deleted(config.retention_bytes),
             producer_expiry: self.producer_id_expiration,
             refuse_damage: false,
         }

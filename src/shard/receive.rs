@@ -87,6 +87,13 @@ impl Shard {
             } => Reply::Altered(self.alter_configs(changes, validate_only).await),
             Request::ProducerIdBlock => Reply::ProducerIds(self.producer_id_block().await),
             Request::Open(image) => Reply::Opened(self.open_image(*image).await),
+            Request::DeleteRecords { partition, before } => {
+                Reply::Start(self.delete_records_here(partition, before))
+            }
+            Request::Checkpoint => {
+                self.checkpoint().await;
+                Reply::Done
+            }
             Request::Offsets => Reply::Offsets(self.offsets_here().await),
             Request::Apply(batch) => {
                 self.apply(&batch).await;

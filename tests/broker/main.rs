@@ -12,6 +12,7 @@ mod batches;
 mod cli;
 mod client;
 mod connections;
+mod delete_records;
 mod edges;
 mod feed;
 mod fetch_sessions;

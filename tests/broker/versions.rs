@@ -12,6 +12,9 @@ use ringlog::wire::messages::create_partitions_request::{CreatePartitionsRequest
 use ringlog::wire::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
+use ringlog::wire::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use ringlog::wire::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use ringlog::wire::messages::describe_cluster_request::DescribeClusterRequest;
 use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
@@ -102,6 +105,7 @@ fn ask_everything(client: &mut Client, broker: &Broker) -> i64 {
                     client.create(7, &doomed);
                     client.delete(version, &doomed);
                 }
+                21 => client.delete_records(version),
                 22 => client.init_producer_id(version),
                 23 => client.offset_for_leader_epoch(version, produced),
                 32 => client.describe_configs(version),
@@ -326,6 +330,22 @@ impl Client {
         let code = answer.responses.iter().next().expect("its answer").error_code;
         let absent = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0;
         assert!(code == 0 || (name == "absent" && code == absent), "{code}");
+    }
+
+    /// None: offset 0 is where the log begins.
+    fn delete_records(&mut self, version: i16) {
+        let request = DeleteRecordsRequest {
+            topics: vec![DeleteRecordsTopic {
+                name: TOPIC.into(),
+                partitions: vec![DeleteRecordsPartition::default()].into(),
+            }]
+            .into(),
+            timeout_ms: 1_000,
+        };
+        let answer = self.connection.call(version, &request);
+        let topic = answer.topics.iter().next().expect("the topic's answer");
+        let partition = topic.partitions.iter().next().expect("the partition's");
+        assert_eq!((partition.error_code, partition.low_watermark), (0, 0));
     }
 
     fn init_producer_id(&mut self, version: i16) {

@@ -1,0 +1,52 @@
+//! Deleting the oldest records of a partition on request, on the core that owns it.
+
+use std::rc::Rc;
+
+use crate::base::{Offset, TopicPartition};
+use crate::partition::Refusal;
+use crate::wire::ErrorCode;
+
+use super::Shard;
+use super::controller::CONTROLLER_CORE;
+use super::message::{Reply, Request};
+
+impl Shard {
+    /// Moves the start of a partition's log up to `before` ([`Offset::UNKNOWN`]: to its end), wherever the partition is; where it starts
+    /// then. A crash may take it back until the next [`checkpoint`](Self::checkpoint).
+    pub async fn delete_records(
+        self: &Rc<Self>,
+        partition: TopicPartition,
+        before: Offset,
+    ) -> Result<Offset, Refusal> {
+        let owner = self.owner(partition);
+        if owner == self.core {
+            return self.delete_records_here(partition, before);
+        }
+        let request = Request::DeleteRecords { partition, before };
+        match self.link.ask(owner, request).await {
+            Reply::Start(start) => start,
+            _ => unreachable!("records to delete are answered with the new start"),
+        }
+    }
+
+    pub(super) fn delete_records_here(
+        self: &Rc<Self>,
+        partition: TopicPartition,
+        before: Offset,
+    ) -> Result<Offset, Refusal> {
+        self.try_closed(partition);
+        let mut owned = self.owned.borrow_mut();
+        let replica = owned
+            .get_mut(partition)
+            .ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
+        replica.delete_records(before)
+    }
+
+    /// Brings what all logs begin with, and what of them is on stable storage, to the checkpoints.
+    pub async fn checkpoint(self: &Rc<Self>) {
+        match self.core == CONTROLLER_CORE {
+            true => self.write_checkpoints().await,
+            false => _ = self.link.ask(CONTROLLER_CORE, Request::Checkpoint).await,
+        }
+    }
+}
