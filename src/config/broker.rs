@@ -520,6 +520,14 @@ impl Config {
         Duration::from_millis(self.number("log.flush.offset.checkpoint.interval.ms").max(1) as u64)
     }
 
+    /// `log.flush.scheduler.interval.ms`; none for never, which it is by default.
+    pub fn flush_scheduler_interval(&self) -> Option<Duration> {
+        match self.number("log.flush.scheduler.interval.ms") {
+            i64::MAX => None,
+            millis => Some(Duration::from_millis(millis.max(1) as u64)),
+        }
+    }
+
     /// `metadata.log.segment.bytes`.
     pub fn metadata_segment_bytes(&self) -> u64 {
         self.number("metadata.log.segment.bytes") as u64

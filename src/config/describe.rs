@@ -342,7 +342,7 @@ mod tests {
     fn documentation_says_what_has_no_effect() {
         let rows = describe_topic(&config(""), &BTreeMap::new());
         let doc = |name: &str| rows.iter().find(|r| r.name() == name).unwrap().documentation();
-        assert!(doc("flush.ms").contains("No effect here"));
+        assert!(doc("local.retention.ms").contains("No effect here"));
         assert!(!doc("segment.bytes").contains("No effect here"));
         assert!(doc("min.insync.replicas").contains("Limited here"));
     }

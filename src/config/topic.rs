@@ -5,6 +5,7 @@ use super::setting::{Effect, Kind, Setting};
 use super::table::{TOPIC_SETTINGS, topic_setting};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 /// Where a topic's batches get their timestamps from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct TopicConfig {
     pub segment_bytes: u64,
     /// `segment.ms`.
     pub segment_ms: i64,
+    /// `segment.jitter.ms`: at most so much of `segment_ms` is taken off by chance.
+    pub segment_jitter_ms: i64,
     /// `segment.index.bytes`.
     pub segment_index_bytes: u32,
     /// `index.interval.bytes`.
@@ -59,6 +62,12 @@ pub struct TopicConfig {
     pub retention_ms: i64,
     /// `retention.bytes` of each partition; −1 keeps all.
     pub retention_bytes: i64,
+    /// `flush.messages`: records after which an append waits until all is flushed.
+    pub flush_messages: i64,
+    /// `flush.ms`: how long records may stay unflushed, as far as `log.flush.scheduler.interval.ms` looks at it.
+    pub flush_ms: i64,
+    /// `file.delete.delay.ms`.
+    pub file_delete_delay: Duration,
     /// `cleanup.policy`.
     pub cleanup_policy: CleanupPolicy,
     /// `message.timestamp.type`.
@@ -147,10 +156,14 @@ impl TopicConfig {
             max_message_bytes: values.number("max.message.bytes") as usize,
             segment_bytes: values.number("segment.bytes") as u64,
             segment_ms: values.number("segment.ms"),
+            segment_jitter_ms: values.number("segment.jitter.ms"),
             segment_index_bytes: values.number("segment.index.bytes") as u32,
             index_interval_bytes: values.number("index.interval.bytes") as u32,
             retention_ms: values.number("retention.ms"),
             retention_bytes: values.number("retention.bytes"),
+            flush_messages: values.number("flush.messages"),
+            flush_ms: values.number("flush.ms"),
+            file_delete_delay: Duration::from_millis(values.number("file.delete.delay.ms") as u64),
             cleanup_policy: CleanupPolicy {
                 delete: policy.contains("delete"),
                 compact: policy.contains("compact"),
@@ -253,10 +266,14 @@ mod tests {
             max_message_bytes: 1_048_588,
             segment_bytes: 1 << 30,
             segment_ms: 604_800_000,
+            segment_jitter_ms: 0,
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             retention_ms: 604_800_000,
             retention_bytes: -1,
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
+            file_delete_delay: Duration::from_secs(60),
             cleanup_policy: CleanupPolicy {
                 delete: true,
                 compact: false,

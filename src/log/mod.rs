@@ -68,6 +68,8 @@ pub struct LogOptions {
     pub segment_bytes: u32,
     /// `segment.ms`: a segment covers so much of the records' time.
     pub segment_ms: i64,
+    /// `segment.jitter.ms`: of which by chance up to so much is taken off, so that not all partitions roll at once.
+    pub segment_jitter_ms: i64,
     /// `index.interval.bytes`: an index entry for every so many bytes of batches.
     pub index_interval_bytes: u32,
     /// `segment.index.bytes`: a segment ends when one of its indexes would be larger.
@@ -88,12 +90,23 @@ impl Default for LogOptions {
         LogOptions {
             segment_bytes: 1 << 30,
             segment_ms: 7 * 86_400_000,
+            segment_jitter_ms: 0,
             index_interval_bytes: 4096,
             index_bytes_max: 10 << 20,
             retention_ms: 7 * 86_400_000,
             retention_bytes: -1,
             producer_expiry: Duration::from_secs(86_400),
             refuse_damage: false,
+        }
+    }
+}
+
+impl LogOptions {
+    /// What chance takes off one segment's age (Kafka's `LogConfig.randomSegmentJitter`).
+    fn jitter_ms(&self) -> i64 {
+        match self.segment_jitter_ms.min(self.segment_ms) {
+            ..=0 => 0,
+            most => (crate::io::random_u64() % most as u64) as i64,
         }
     }
 }
@@ -321,7 +334,8 @@ impl Log {
     /// Seals the active segment and begins the next one at `base`, in the file that was made for it if it is there. What the sealed one's
     /// files have not yet follows with the [upkeep](Self::begin_upkeep), and so does the producer snapshot to recover the next from.
     fn roll_now(&mut self, base: Offset, now: Timestamp) -> io::Result<()> {
-        let next = self.next_segment_now(base, now)?;
+        let mut next = self.next_segment_now(base, now)?;
+        next.jitter_by(self.options.jitter_ms());
         let snapshot = snapshot::encode(&self.producers).into();
         let active = self.segments.last_mut().expect("a log has an active segment");
         active.seal(snapshot)?;

@@ -173,6 +173,7 @@ impl Log {
         log.flushed = log.flushed.min(flushed).min(log.end_offset);
         let active = log.segments.last_mut().expect("a log has an active segment");
         active.unsettle();
+        active.jitter_by(log.options.jitter_ms());
         Ok((log, recovery))
     }
 

@@ -3,8 +3,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::io::fs;
+use crate::io::{fs, sleep};
 use crate::log::names;
 
 /// What is to be removed.
@@ -13,6 +14,7 @@ use crate::log::names;
 pub struct Removal {
     pub(super) files: Vec<PathBuf>,
     pub(super) dirs: Vec<PathBuf>,
+    delay: Duration,
 }
 
 impl Removal {
@@ -37,14 +39,28 @@ impl Removal {
         self.files.push(path);
     }
 
-    /// Adds what `other` would remove.
+    /// The same, `delay` later (`file.delete.delay.ms`).
+    pub fn after(self, delay: Duration) -> Removal {
+        Removal { delay, ..self }
+    }
+
+    /// Whether there is nothing to remove.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.dirs.is_empty()
+    }
+
+    /// Adds what `other` would remove; all of it waits as long as either would.
     pub fn add(&mut self, other: Removal) {
+        self.delay = self.delay.max(other.delay);
         self.files.extend(other.files);
         self.dirs.extend(other.dirs);
     }
 
     /// Removes everything, one after the other. What can't be removed is told in the log, and stays until the next start.
     pub async fn run(self) {
+        if !self.delay.is_zero() {
+            sleep(self.delay).await;
+        }
         for file in self.files {
             tell(&file, fs::remove_file(&file).await);
         }

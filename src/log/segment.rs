@@ -38,6 +38,8 @@ pub struct Segment {
     max: Option<MaxTimestamp>,
     /// The first batch's largest timestamp, once it was needed: what a roll by time counts from.
     first_timestamp: Cell<Option<Timestamp>>,
+    /// Taken off the age at which it ends, in milliseconds.
+    jitter_ms: i64,
     created: Timestamp,
     /// A failed append left bytes behind `size_bytes` in the file that could not be cut off yet.
     has_leftover: bool,
@@ -110,6 +112,7 @@ impl Segment {
             bytes_since_entry: 0,
             max: None,
             first_timestamp: Cell::new(None),
+            jitter_ms: 0,
             created: now,
             has_leftover: false,
             written_back: 0,
@@ -199,6 +202,11 @@ impl Segment {
         Ok(())
     }
 
+    /// Lets it end so much earlier than its age would have it.
+    pub fn jitter_by(&mut self, ms: i64) {
+        self.jitter_ms = ms;
+    }
+
     /// Whether all its files are on stable storage and no batch will come.
     pub fn is_settled(&self) -> bool {
         self.is_settled
@@ -272,7 +280,7 @@ impl Segment {
             // The last slot is for the entry that sealing adds.
             || self.times.entry_count() + 1 >= entries(TimeEntry::BYTES)
             || batch.last_offset.0 - self.base().0 > i64::from(i32::MAX)
-            || (self.size_bytes > 0 && self.age_ms(batch, now) > options.segment_ms)
+            || (self.size_bytes > 0 && self.age_ms(batch, now) > options.segment_ms - self.jitter_ms)
     }
 
     /// How long the segment has been filled when `batch` comes, in the records' time, or by the clock if the first

@@ -14,6 +14,7 @@ mod watch;
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -43,6 +44,8 @@ pub struct Partition {
     committed: Offset,
     /// Batches behind it: where each ends, and its bytes.
     uncommitted: VecDeque<(Offset, u64)>,
+    /// When the last flush ended, by the clock.
+    last_flush: Timestamp,
     /// A flush failed: what the disk holds is not known, and nothing more is written.
     is_offline: bool,
 }
@@ -102,7 +105,12 @@ pub enum Found {
 
 impl Partition {
     /// A leader replica over an opened log.
-    pub fn new(mut log: Log, leader_epoch: LeaderEpoch, config: Rc<TopicConfig>) -> Partition {
+    pub fn new(
+        mut log: Log,
+        leader_epoch: LeaderEpoch,
+        config: Rc<TopicConfig>,
+        now: Timestamp,
+    ) -> Partition {
         log.begin_epoch(leader_epoch);
         let committed = match config.ringlog_ack {
             RinglogAck::Written => log.end_offset(),
@@ -112,6 +120,7 @@ impl Partition {
         Partition {
             committed,
             uncommitted: VecDeque::new(),
+            last_flush: now,
             is_offline: false,
             log,
             tail: Tail::default(),
@@ -163,7 +172,8 @@ impl Partition {
         self.tail.push(base_offset, last_offset, records);
         let end = Offset(last_offset.0 + 1);
         self.uncommitted.push_back((end, size_bytes as u64));
-        if self.config.ringlog_ack == RinglogAck::Written {
+        // Behind a batch that waits for a flush all others wait too.
+        if self.committed == base_offset && !self.must_flush(end) {
             self.commit(end);
         }
         Ok(Appended {
@@ -181,6 +191,12 @@ impl Partition {
             RinglogValidate::Full => Depth::Records,
             RinglogValidate::Header => Depth::Header,
         }
+    }
+
+    /// Whether what ends at `end` counts only once it is flushed (`ringlog.ack`, `flush.messages`).
+    fn must_flush(&self, end: Offset) -> bool {
+        let unflushed = end.0 - self.log.flushed_end().0;
+        self.config.ringlog_ack == RinglogAck::Durable || unflushed >= self.config.flush_messages
     }
 
     /// `end`, unless the log is committed so far.
@@ -215,9 +231,23 @@ impl Partition {
     }
 
     /// A flush has run.
-    pub fn flushed(&mut self, flushed: Flushed) {
+    pub fn flushed(&mut self, flushed: Flushed, now: Timestamp) {
         self.log.flushed(flushed);
-        self.commit(flushed.upto());
+        self.last_flush = now;
+        let end = self.log.end_offset();
+        let committed = match self.must_flush(end) {
+            true => flushed.upto(),
+            false => end,
+        };
+        self.commit(committed);
+    }
+
+    /// Up to where the log is to be flushed because some of it has not been for `flush.ms`; none if that is not so.
+    pub fn overdue_flush(&self, now: Timestamp) -> Option<Offset> {
+        let end = self.log.end_offset();
+        let age_ms = now.0.saturating_sub(self.last_flush.0);
+        let is_due = !self.is_offline && self.log.flushed_end() < end && age_ms >= self.config.flush_ms;
+        is_due.then_some(end)
     }
 
     /// Whether there is [upkeep](Log::begin_upkeep) to be done.
@@ -459,7 +489,7 @@ impl Partition {
             self.interests.fire();
         }
         self.log.remove_expired_producers(now);
-        Ok(removal)
+        Ok(removal.after(self.config.file_delete_delay))
     }
 
     /// Wakes who waits, flushes and closes the files.
@@ -468,8 +498,9 @@ impl Partition {
         self.log.close().await
     }
 
-    /// Wakes who waits and lets go of the files, which are about to be deleted.
-    pub fn abandon(mut self) {
+    /// Wakes who waits and lets go of the files, which are about to be deleted: how long they are still to stay.
+    pub fn abandon(mut self) -> Duration {
         self.wake_all();
+        self.config.file_delete_delay
     }
 }

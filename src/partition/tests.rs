@@ -43,9 +43,13 @@ impl Fixture {
         )
         .unwrap();
         Fixture {
-            partition: Partition::new(log, EPOCH, config),
+            partition: Partition::new(log, EPOCH, config, NOW),
             _dir: dir,
         }
+    }
+
+    fn flush(&mut self, plan: FlushPlan) {
+        self.partition.flushed(plan.without_running(), NOW);
     }
 
     fn append(&mut self, batch: BytesMut) -> Result<Appended, Refusal> {
@@ -271,6 +275,50 @@ fn a_reader_of_a_log_that_parted_from_ours_is_told_where() {
 }
 
 #[test]
+fn every_so_many_records_an_append_waits_for_a_flush_and_those_behind_it_too() {
+    let mut fixture = Fixture::with(&[("flush.messages", "3")]);
+    let mut after = |n| fixture.append(produced(n, 0)).unwrap().after;
+    assert_eq!((after(0), after(1)), (None, None));
+    assert_eq!((after(2), after(3)), (Some(Offset(3)), Some(Offset(4))));
+    assert_eq!(fixture.partition.committed(), Offset(2));
+    let plan = fixture.partition.flush_plan().unwrap();
+    fixture.append(produced(4, 0)).unwrap();
+    fixture.flush(plan);
+    // Of the five the last is not flushed, which is one: it needn't be.
+    assert_eq!(fixture.partition.committed(), Offset(5));
+    assert_eq!(fixture.append(produced(5, 0)).unwrap().after, None);
+    assert_eq!(fixture.append(produced(6, 0)).unwrap().after, Some(Offset(7)));
+    let plan = fixture.partition.flush_plan().unwrap();
+    (7..10).for_each(|n| _ = fixture.append(produced(n, 0)).unwrap());
+    fixture.flush(plan);
+    assert_eq!(
+        fixture.partition.committed(),
+        Offset(7),
+        "three more came, and wait for the next flush"
+    );
+}
+
+#[test]
+fn records_that_were_not_flushed_for_long_are_overdue() {
+    let mut fixture = Fixture::with(&[("flush.ms", "1000")]);
+    let at = |ms| Timestamp(NOW.0 + ms);
+    assert_eq!(
+        fixture.partition.overdue_flush(at(5000)),
+        None,
+        "there is nothing"
+    );
+    fixture.append(produced(0, 0)).unwrap();
+    assert_eq!(fixture.partition.overdue_flush(at(999)), None);
+    assert_eq!(fixture.partition.overdue_flush(at(1000)), Some(Offset(1)));
+    let plan = fixture.partition.flush_plan().unwrap();
+    fixture.partition.flushed(plan.without_running(), at(1000));
+    assert_eq!(fixture.partition.overdue_flush(at(9000)), None);
+    fixture.append(produced(1, 0)).unwrap();
+    assert_eq!(fixture.partition.overdue_flush(at(1999)), None);
+    assert_eq!(fixture.partition.overdue_flush(at(2000)), Some(Offset(2)));
+}
+
+#[test]
 fn durable_records_count_once_they_are_flushed() {
     let mut fixture = Fixture::with(&[("ringlog.ack", "durable")]);
     let fired = Rc::new(std::cell::Cell::new(false));
@@ -292,7 +340,7 @@ fn durable_records_count_once_they_are_flushed() {
     // What was appended after the flush began is not covered by it.
     let plan = fixture.partition.flush_plan().unwrap();
     fixture.append(produced(2, 0)).unwrap();
-    fixture.partition.flushed(plan.without_running());
+    fixture.flush(plan);
     assert_eq!(fixture.partition.marks().high_watermark, Offset(2));
     assert!(fired.get());
     assert_eq!(batch::batches(&fixture.read(0).unwrap()).count(), 2);

@@ -170,6 +170,7 @@ async fn lead(
     if outcome.is_ok() {
         shard.let_all_listen().await;
         shard.start_retention();
+        shard.start_flush_scheduler();
         shard.start_snapshots();
         print_ready(shard.node(), started);
         wait_for_stop(&shard).await;
@@ -189,6 +190,7 @@ async fn follow(shard: Rc<Shard>, listeners: Vec<BoundListener>) {
         tracing::error!("core {}: {error}", shard.core());
     }
     shard.start_retention();
+    shard.start_flush_scheduler();
     shard.told_to_stop().await;
 }
 

@@ -11,7 +11,7 @@ use crate::io::{self, Planted};
 use crate::partition::{Appended, Refusal};
 use crate::wire::ErrorCode;
 
-use super::Shard;
+use super::{Shard, TimeSlice};
 
 /// Gets the outcome of an append once it counts.
 pub(super) type Settle = Box<dyn FnOnce(Result<(), Refusal>)>;
@@ -81,6 +81,37 @@ impl Shard {
         }
     }
 
+    /// Starts to look, every `log.flush.scheduler.interval.ms`, for partitions that are to be flushed by `flush.ms`; the task ends with the
+    /// core. By default nobody ever looks, as in Kafka.
+    pub fn start_flush_scheduler(self: &Rc<Self>) {
+        let Some(interval) = self.config().flush_scheduler_interval() else {
+            return;
+        };
+        let shard = self.clone();
+        io::spawn(async move {
+            loop {
+                io::sleep(interval).await;
+                shard.flush_overdue().await;
+            }
+        });
+    }
+
+    async fn flush_overdue(self: &Rc<Self>) {
+        let partitions = self.owned.borrow().all();
+        let flush = |partition| {
+            let overdue = {
+                let owned = self.owned.borrow();
+                owned
+                    .get(partition)
+                    .and_then(|replica| replica.overdue_flush(io::wall_now()))
+            };
+            if let Some(end) = overdue {
+                self.settle_when_committed(partition, end, Box::new(|_| {}));
+            }
+        };
+        TimeSlice::default().each(partitions, flush).await;
+    }
+
     /// Flushes until nobody waits.
     async fn flush(self: Rc<Self>, partition: TopicPartition) {
         loop {
@@ -130,7 +161,7 @@ impl Shard {
         };
         match outcome {
             Ok(flushed) => {
-                replica.flushed(flushed);
+                replica.flushed(flushed, io::wall_now());
                 Ok(replica.committed())
             }
             Err(error) => {

@@ -151,7 +151,7 @@ impl Owned {
                 recovery.bytes_cut
             );
         }
-        let replica = Partition::new(log, assigned.leader_epoch, assigned.config);
+        let replica = Partition::new(log, assigned.leader_epoch, assigned.config, now);
         self.partitions.insert(assigned.partition, replica);
         Ok(())
     }
@@ -189,6 +189,7 @@ impl Owned {
         LogOptions {
             segment_bytes: u32::try_from(config.segment_bytes).unwrap_or(i32::MAX as u32),
             segment_ms: config.segment_ms,
+            segment_jitter_ms: config.segment_jitter_ms,
             index_interval_bytes: config.index_interval_bytes,
             index_bytes_max: config.segment_index_bytes,
             retention_ms: if_deleted(config.retention_ms),
@@ -207,8 +208,11 @@ impl Owned {
             self.tail_bytes -= bytes;
         }
         let dir = replica.log().dir().to_path_buf();
-        replica.abandon();
-        log::delete_now(&dir, io::random_uuid()).map_err(|error| LogError::Io { path: dir, error })
+        let delay = replica.abandon();
+        match log::delete_now(&dir, io::random_uuid()) {
+            Ok(removal) => Ok(removal.after(delay)),
+            Err(error) => Err(LogError::Io { path: dir, error }),
+        }
     }
 
     /// Forgets what is left of a topic when its partitions are deleted.

@@ -23,7 +23,10 @@ impl Shard {
         let mut slice = TimeSlice::default();
         for partition in partitions {
             let apply = || self.owned.borrow_mut().apply_retention(partition, io::wall_now());
-            slice.spend(apply).await.run().await;
+            let removal = slice.spend(apply).await;
+            if !removal.is_empty() {
+                io::spawn(removal.run());
+            }
         }
     }
 }

@@ -7,7 +7,6 @@ pub(super) const NO_COMPACTION: &str = "logs are not compacted yet";
 pub(super) const ONE_REPLICA: &str =
     "A single node holds one replica of everything, so min.insync.replicas can only be 1.";
 const NO_TIERING: &str = "there is no tiered storage";
-const KERNEL_FLUSHES: &str = "what is written is left to the kernel to flush (`ringlog.ack = written`)";
 const NO_RECOMPRESSION: &str = "batches keep the codec that the producer chose";
 
 pub const TOPICS: &[Setting] = &[
@@ -72,9 +71,8 @@ pub const LOGS: &[Setting] = &[
     int("log.roll.hours", at_least(1), "168", "The same in hours."),
     long("log.roll.jitter.ms", ANY, "", "Most that is taken off that age by chance; before the one in hours.")
         .unset()
-        .dynamic()
-        .inert("segments roll at their exact age"),
-    int("log.roll.jitter.hours", at_least(0), "0", "The same in hours.").inert("segments roll at their exact age"),
+        .dynamic(),
+    int("log.roll.jitter.hours", at_least(0), "0", "The same in hours."),
     long("log.retention.ms", ANY, "", "Age at which records are deleted; -1 never; before the two below.")
         .unset()
         .dynamic(),
@@ -129,20 +127,16 @@ pub const LOGS: &[Setting] = &[
     int("compression.lz4.level", between(1, 17), "9", "Level of lz4.").dynamic().inert(NO_RECOMPRESSION),
     int("compression.zstd.level", between(-131_072, 22), "3", "Level of zstd.").dynamic().inert(NO_RECOMPRESSION),
     long("log.flush.interval.messages", at_least(1), "9223372036854775807", "Records after which a log is flushed.")
-        .dynamic()
-        .inert(KERNEL_FLUSHES),
+        .dynamic(),
     long("log.flush.interval.ms", ANY, "", "Time after which a log is flushed.")
         .unset()
-        .dynamic()
-        .inert(KERNEL_FLUSHES),
-    long("log.flush.scheduler.interval.ms", ANY, "9223372036854775807", "How often that time is looked at.")
-        .inert(KERNEL_FLUSHES),
+        .dynamic(),
+    long("log.flush.scheduler.interval.ms", ANY, "9223372036854775807", "How often that time is looked at."),
     int("log.flush.offset.checkpoint.interval.ms", at_least(0), "60000", "How often recovery points are saved."),
     int("log.flush.start.offset.checkpoint.interval.ms", at_least(0), "60000", "How often log starts are saved.")
         .inert("log starts are saved with the recovery points"),
     long("log.segment.delete.delay.ms", at_least(0), "60000", "How long a deleted file stays on disk.")
-        .dynamic()
-        .inert("deleted files go when nothing reads them"),
+        .dynamic(),
     bool("log.preallocate", "false", "Whether a new segment file is given its full size at once.")
         .dynamic()
         .inert("files are preallocated in small steps by themselves"),

@@ -6,7 +6,6 @@ use crate::config::setting::{ANY, Kind, Setting, at_least, between};
 
 const NO_TIERING: &str = "there is no tiered storage";
 const ONE_NODE: &str = "this release runs as a single node";
-const KERNEL_FLUSHES: &str = "what is written is left to the kernel to flush (`ringlog.ack = written`)";
 const NO_RECOMPRESSION: &str = "batches keep the codec that the producer chose";
 const HOUR_MS: i64 = 3_600_000;
 const MINUTE_MS: i64 = 60_000;
@@ -41,14 +40,11 @@ pub const TOPIC: &[Setting] = &[
         .falls_back_to(&[same("log.cleaner.delete.retention.ms")])
         .inert(NO_COMPACTION),
     long("file.delete.delay.ms", at_least(0), "60000", "How long a deleted file stays on disk.")
-        .falls_back_to(&[same("log.segment.delete.delay.ms")])
-        .inert("deleted files go when nothing reads them"),
+        .falls_back_to(&[same("log.segment.delete.delay.ms")]),
     long("flush.messages", at_least(1), "9223372036854775807", "Records after which the log is flushed.")
-        .falls_back_to(&[same("log.flush.interval.messages")])
-        .inert(KERNEL_FLUSHES),
+        .falls_back_to(&[same("log.flush.interval.messages")]),
     long("flush.ms", at_least(0), "9223372036854775807", "Time after which the log is flushed.")
-        .falls_back_to(&[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")])
-        .inert(KERNEL_FLUSHES),
+        .falls_back_to(&[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")]),
     kind("follower.replication.throttled.replicas", Kind::ReplicaList, "", "Followers whose fetches are throttled.")
         .inert(ONE_NODE),
     int("index.interval.bytes", at_least(0), "4096", "Bytes of log between two entries of its index.")
@@ -130,8 +126,7 @@ pub const TOPIC: &[Setting] = &[
     int("segment.index.bytes", at_least(4), "10485760", "The largest index; a full one starts a new segment.")
         .falls_back_to(&[same("log.index.size.max.bytes")]),
     long("segment.jitter.ms", at_least(0), "0", "Most that is taken off `segment.ms` by chance.")
-        .falls_back_to(&[same("log.roll.jitter.ms"), times("log.roll.jitter.hours", HOUR_MS)])
-        .inert("segments roll at their exact age"),
+        .falls_back_to(&[same("log.roll.jitter.ms"), times("log.roll.jitter.hours", HOUR_MS)]),
     long("segment.ms", at_least(1), "604800000", "Age at which the log starts a new segment file.")
         .falls_back_to(&[same("log.roll.ms"), times("log.roll.hours", HOUR_MS)]),
     bool("unclean.leader.election.enable", "false", "Whether a replica outside the ISR may lead, at a loss.")

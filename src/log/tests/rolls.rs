@@ -72,3 +72,26 @@ fn when_an_index_is_full_or_an_offset_would_not_fit_one() {
     let (log, recovery) = open(dir.path(), LogOptions::default(), Opened::AfterCrash);
     assert_eq!((recovery.bytes_cut, log.end_offset()), (0, Offset(far + 2)));
 }
+
+#[test]
+fn earlier_by_chance_so_that_not_all_partitions_roll_at_once() {
+    let mut ages = std::collections::BTreeSet::new();
+    for _ in 0..40 {
+        let dir = tempfile::tempdir().unwrap();
+        let options = LogOptions {
+            segment_ms: 100,
+            segment_jitter_ms: 60,
+            ..LogOptions::default()
+        };
+        let (mut log, _) = open(dir.path(), options, Opened::AfterCleanStop);
+        let timestamps = (0..200).map(|n| (n, 1000 + n));
+        for (n, timestamp) in timestamps {
+            if log.append(&batch(n, &[(timestamp, "x")]), NOW).unwrap().rolled {
+                ages.insert(n);
+                break;
+            }
+        }
+    }
+    assert!(ages.iter().all(|age| (41..=101).contains(age)), "{ages:?}");
+    assert!(ages.len() > 5, "{ages:?}");
+}
