@@ -378,8 +378,15 @@ impl Log {
                 at(&path, segment.name_now())?;
                 self.names.changed();
             }
+            let base = segment.base();
+            if at_segment > from {
+                // It may be where the next recovery begins, and what is before may be deleted by then.
+                let path = self.dir.join(names::offset_file(base, names::SNAPSHOT));
+                at(&path, self.write_snapshot_now(base))?;
+            }
+            let segment = &mut self.segments[at_segment];
             let path = segment.path(names::LOG);
-            self.flushed = self.flushed.min(segment.base());
+            self.flushed = self.flushed.min(base);
             let (producers, epochs) = (&mut self.producers, &mut self.epochs);
             let mut epochs_changed = false;
             let rebuilt = segment.rebuild_now(self.options.index_interval_bytes, |header, batch| {

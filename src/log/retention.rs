@@ -3,6 +3,8 @@
 use std::io;
 
 use crate::base::{Offset, Timestamp};
+use crate::io::OpenOptions;
+use crate::io::fs::File;
 use crate::log::segment::Segment;
 use crate::log::{Log, LogOptions, Removal, names};
 
@@ -80,8 +82,14 @@ impl Log {
     fn remove_first_segment_now(&mut self, removal: &mut Removal) -> io::Result<()> {
         self.start_offset = self.start_offset.max(self.segments[1].base());
         self.epochs_unwritten |= self.epochs.truncate_start(self.start_offset);
+        let next = self.segments[1].base();
         let first = &mut self.segments[0];
         first.name_now()?;
+        if let Some(bytes) = first.snapshot() {
+            // It was on its way: the next segment is recovered from it.
+            let path = self.dir.join(names::offset_file(next, names::SNAPSHOT));
+            File::open_now(&path, OpenOptions::read_write_truncate())?.write_at_now(0, &[bytes])?;
+        }
         for kind in [
             names::LOG,
             names::INDEX,
