@@ -230,6 +230,9 @@ impl Log {
         if is_renamed || is_written || !is_active {
             self.names.changed();
             others.extend([names::INDEX, names::TIME_INDEX].map(|kind| segment.path(kind)));
+            if segment.has_aborted() {
+                others.push(segment.path(names::TXN_INDEX));
+            }
         }
         if let (Some(bytes), Some(end)) = (segment.snapshot(), end) {
             let path = self.dir.join(names::offset_file(end, names::SNAPSHOT));

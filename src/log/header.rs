@@ -143,17 +143,20 @@ pub fn end_marker(header: &BatchHeader, batch: &[u8]) -> Option<EndMarker> {
     let batch = BatchView::first(batch).ok()?;
     let payload = batch.payload(MARKER_BYTES_MAX).ok()?;
     let record = batch.records(&payload).next()?.ok()?;
-    let ends = matches!(
-        ControlType::from_key(record.key?),
-        Some(ControlType::Abort | ControlType::Commit)
-    );
+    let is_abort = match ControlType::from_key(record.key?)? {
+        ControlType::Abort => true,
+        ControlType::Commit => false,
+        _ => return None,
+    };
     // The value: a version, which may rise, and the coordinator's epoch.
     let epoch = record.value?.get(2..6)?.try_into().ok()?;
-    ends.then(|| EndMarker {
+    Some(EndMarker {
         producer_id: header.producer_id,
         epoch: header.producer_epoch,
         coordinator_epoch: i32::from_be_bytes(epoch),
+        offset: header.base_offset,
         timestamp: record.timestamp,
+        is_abort,
     })
 }
 
@@ -237,7 +240,9 @@ mod tests {
             producer_id: ProducerId(9),
             epoch: ProducerEpoch(2),
             coordinator_epoch: 7,
+            offset: Offset(0),
             timestamp: Timestamp(1000),
+            is_abort: false,
         };
         assert_eq!(end_marker(&header, &batch), Some(marker));
         assert_eq!(header.produced(), None);

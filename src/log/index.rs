@@ -130,15 +130,19 @@ pub struct Index<E> {
     last: Option<E>,
 }
 
-/// Entries on their way to the file; until [`Index::finish_write`] they are read from memory.
+/// Entries on their way to a file; until [`Index::finish_write`] they are read from memory.
 #[derive(Debug)]
 pub struct IndexWrite {
-    path: PathBuf,
+    /// The file's path.
+    pub path: PathBuf,
     /// None when it is to be made.
-    file: Option<File>,
-    at: u64,
-    entries: usize,
-    bytes: Bytes,
+    pub file: Option<File>,
+    /// Where in it.
+    pub at: u64,
+    /// How many.
+    pub entries: usize,
+    /// Their bytes.
+    pub bytes: Bytes,
 }
 
 impl IndexWrite {
@@ -159,9 +163,57 @@ impl IndexWrite {
 /// What an [`IndexWrite`] came to.
 #[derive(Debug)]
 pub struct IndexWritten {
-    entries: usize,
+    /// How many entries.
+    pub entries: usize,
     /// The file, to be flushed or not.
     pub file: File,
+}
+
+/// The writing of what all of a segment's index files have not yet.
+#[derive(Debug)]
+pub struct IndexWrites {
+    /// Of the offset index.
+    pub offsets: IndexWrite,
+    /// Of the time index.
+    pub times: IndexWrite,
+    /// Of the aborted transactions, if there are any.
+    pub aborted: Option<IndexWrite>,
+}
+
+/// What [`IndexWrites`] came to.
+#[derive(Debug)]
+pub struct IndexesWritten {
+    /// Of the offset index.
+    pub offsets: IndexWritten,
+    /// Of the time index.
+    pub times: IndexWritten,
+    /// Of the aborted transactions, if there were any.
+    pub aborted: Option<IndexWritten>,
+}
+
+impl IndexWrites {
+    /// Writes to the page cache, without blocking the core.
+    pub async fn run(self) -> io::Result<IndexesWritten> {
+        Ok(IndexesWritten {
+            offsets: self.offsets.run().await?,
+            times: self.times.run().await?,
+            aborted: match self.aborted {
+                Some(aborted) => Some(aborted.run().await?),
+                None => None,
+            },
+        })
+    }
+}
+
+impl IndexesWritten {
+    /// The files, to be flushed or not.
+    pub fn files(&self) -> impl Iterator<Item = &File> {
+        let aborted = self.aborted.iter();
+        [&self.offsets, &self.times]
+            .into_iter()
+            .chain(aborted)
+            .map(|written| &written.file)
+    }
 }
 
 impl<E: Entry> Index<E> {

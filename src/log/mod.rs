@@ -9,10 +9,11 @@
 //! A log ends by [`Log::close`], after which [`dir`] may call the stop clean, or by a crash, after which
 //! [`Log::open_now`] checks every batch that was not known to be flushed and cuts what is torn.
 //!
-//! Pages, from the inside out: `names`, `checkpoint`, `snapshot`, `header`, `index` are formats; `producers` and
-//! `epochs` are pure machines; `walk` and `segment` are one file; this page, `open`, `read`, `lookup`, `flush` and
-//! `retention` are the log; `dir` is the directory that the logs stand in.
+//! Pages, from the inside out: `names`, `checkpoint`, `snapshot`, `header`, `index`, `aborted` are formats; `producers` and
+//! `epochs` are pure machines; `walk` and `segment` are one file; this page, `open`, `read`, `lookup`, `transactions`, `flush`
+//! and `retention` are the log; `dir` is the directory that the logs stand in.
 
+mod aborted;
 pub mod checkpoint;
 pub mod dir;
 pub mod epochs;
@@ -32,6 +33,7 @@ pub mod snapshot;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod transactions;
 mod upkeep;
 mod walk;
 
@@ -52,6 +54,7 @@ use crate::log::producers::{ProducedBatch, ProducerStates, Sequence, SequenceErr
 use crate::log::segment::Segment;
 use crate::log::upkeep::SpareState;
 
+pub use aborted::AbortedTransaction;
 pub use dir::Opened;
 pub use epochs::EpochEnd;
 pub use flush::{FlushPlan, Flushed};
@@ -59,6 +62,7 @@ pub use lookup::{LookupPlan, TimestampedOffset};
 pub use open::{LogError, Recovery, Resume, at, read_text_now};
 pub use read::{ReadError, ReadLimits, ReadPlan};
 pub use removal::Removal;
+pub use transactions::AbortedPlan;
 pub use upkeep::{Upkeep, Upkept};
 
 /// The settings of a log; each is the topic config of the same name, and may change while the log is open.
@@ -289,8 +293,10 @@ impl Log {
         let active = self.segments.last_mut().expect("a log has an active segment");
         active.append_now(&header, batch, &self.options)?;
         self.end_offset = header.next_offset();
+        if let Some(aborted) = remember_producer(&mut self.producers, &header, batch, now) {
+            active.note_aborted(aborted);
+        }
         self.assign_epoch(header.leader_epoch, header.base_offset);
-        remember_producer(&mut self.producers, &header, batch, now);
         Ok(AppendedTo {
             base_offset: header.base_offset,
             last_offset: header.last_offset,
@@ -409,13 +415,26 @@ impl Log {
     }
 }
 
-/// Updates producer states by a batch that is in the log: appended now, or found by recovery.
-fn remember_producer(states: &mut ProducerStates, header: &BatchHeader, batch: &[u8], now: Timestamp) {
+/// Updates producer states by a batch that is in the log: appended now, or found by recovery. The transaction that it
+/// aborts, if it does.
+fn remember_producer(
+    states: &mut ProducerStates,
+    header: &BatchHeader,
+    batch: &[u8],
+    now: Timestamp,
+) -> Option<AbortedTransaction> {
     if let Some(produced) = header.produced() {
         states.update(&produced, now);
-    } else if let Some(marker) = header::end_marker(header, batch) {
-        states.end_transaction(&marker, now);
+        return None;
     }
+    let marker = header::end_marker(header, batch)?;
+    let ended = states.end_transaction(&marker, now)?;
+    marker.is_abort.then_some(AbortedTransaction {
+        producer_id: marker.producer_id,
+        first_offset: ended.first_offset,
+        last_offset: marker.offset,
+        last_stable_offset: ended.last_stable_offset,
+    })
 }
 
 /// Reads the topic's id from a partition's directory; `None` when the file is missing, or was torn by a crash before any

@@ -193,7 +193,7 @@ impl Log {
             .take(from)
             .filter(|(_, trusted)| !**trusted)
         {
-            self.rebuild_trusted_now(n, recovery)?;
+            self.rebuild_trusted_now(n, files, now, recovery)?;
         }
         let epochs_known = self.load_epochs_now()?;
         self.load_producers_now(files, from, epochs_known, now)?;
@@ -267,15 +267,27 @@ impl Log {
     }
 
     /// Rebuilds the indexes of a segment that no crash can have torn: there, a bad batch is damage, and stays.
-    fn rebuild_trusted_now(&mut self, n: usize, recovery: &mut Recovery) -> Result<(), LogError> {
+    fn rebuild_trusted_now(
+        &mut self,
+        n: usize,
+        files: &Files,
+        now: Timestamp,
+        recovery: &mut Recovery,
+    ) -> Result<(), LogError> {
+        // Which transactions were open where it begins.
+        let (mut producers, from) = self.newest_snapshot_now(files, self.segments[n].base(), now)?;
+        self.replay_segments_now(n, from, |header, batch| {
+            remember_producer(&mut producers, header, batch, now);
+        })?;
         let segment = &mut self.segments[n];
-        // The new indexes are not on stable storage, whatever the batches are.
+        // The new indexes are not on stable storage, nor are their names, whatever the batches are.
         self.flushed = self.flushed.min(segment.base());
+        self.names.changed();
         let path = segment.path(names::LOG);
-        let scanned = at(
-            &path,
-            segment.rebuild_now(self.options.index_interval_bytes, |_, _| {}),
-        )?;
+        let rebuilt = segment.rebuild_now(self.options.index_interval_bytes, |header, batch| {
+            remember_producer(&mut producers, header, batch, now)
+        });
+        let scanned = at(&path, rebuilt)?;
         recovery.segments_scanned += 1;
         recovery.bytes_scanned += scanned.valid_bytes;
         match scanned.problem {
@@ -318,37 +330,53 @@ impl Log {
             .segments
             .get(doubtful_from)
             .map_or(self.end_offset, Segment::base);
-        let mut from = self.segments.first().map_or(until, Segment::base);
+        let (mut producers, from) = self.newest_snapshot_now(files, until, now)?;
+        self.snapshot_offset = from;
+        let mut epochs = std::mem::take(&mut self.epochs);
+        let replay_from = if epochs_known { from } else { Offset(0) };
+        self.replay_segments_now(doubtful_from, replay_from, |header, batch| {
+            epochs.assign(header.leader_epoch, header.base_offset);
+            if header.base_offset >= from {
+                remember_producer(&mut producers, header, batch, now);
+            }
+        })?;
+        (self.producers, self.epochs) = (producers, epochs);
+        Ok(())
+    }
+
+    /// The newest good snapshot of producer states at or before `until`, and its offset; without one no states, and the log's
+    /// first offset.
+    fn newest_snapshot_now(
+        &self,
+        files: &Files,
+        until: Offset,
+        now: Timestamp,
+    ) -> Result<(ProducerStates, Offset), LogError> {
         for &offset in files.snapshots.range(..=until).rev() {
             let path = self.dir.join(names::offset_file(offset, names::SNAPSHOT));
             let bytes = at(&path, fs::read_whole_now(&path, snapshot::BYTES_MAX))?;
-            if let Ok(states) = snapshot::decode(&bytes) {
-                self.producers = states;
-                self.producers.remove_expired(now, self.options.producer_expiry);
-                from = offset;
-                break;
+            if let Ok(mut states) = snapshot::decode(&bytes) {
+                states.remove_expired(now, self.options.producer_expiry);
+                return Ok((states, offset));
             }
         }
-        self.snapshot_offset = from;
-        let (mut producers, mut epochs) = (
-            std::mem::take(&mut self.producers),
-            std::mem::take(&mut self.epochs),
-        );
-        let replay_from = if epochs_known { from } else { Offset(0) };
-        for (n, segment) in self.segments[..doubtful_from].iter().enumerate() {
+        let from = self.segments.first().map_or(until, Segment::base);
+        Ok((ProducerStates::default(), from))
+    }
+
+    /// Goes over the headers of the first `count` segments from `from` on; see [`replay_now`].
+    fn replay_segments_now(
+        &self,
+        count: usize,
+        from: Offset,
+        mut visit: impl FnMut(&BatchHeader, &[u8]),
+    ) -> Result<(), LogError> {
+        for (n, segment) in self.segments[..count].iter().enumerate() {
             let end = self.segments.get(n + 1).map_or(self.end_offset, Segment::base);
-            if end <= replay_from {
-                continue;
+            if end > from {
+                at(&segment.path(names::LOG), replay_now(segment, from, &mut visit))?;
             }
-            let replayed = replay_now(segment, replay_from, |header, batch| {
-                epochs.assign(header.leader_epoch, header.base_offset);
-                if header.base_offset >= from {
-                    remember_producer(&mut producers, header, batch, now);
-                }
-            });
-            at(&segment.path(names::LOG), replayed)?;
         }
-        (self.producers, self.epochs) = (producers, epochs);
         Ok(())
     }
 
@@ -392,7 +420,7 @@ impl Log {
             let rebuilt = segment.rebuild_now(self.options.index_interval_bytes, |header, batch| {
                 epochs_changed |= epochs.latest().is_none_or(|latest| latest < header.leader_epoch)
                     && epochs.assign(header.leader_epoch, header.base_offset);
-                remember_producer(producers, header, batch, now);
+                remember_producer(producers, header, batch, now)
             });
             let scanned = at(&path, rebuilt)?;
             self.epochs_unwritten |= epochs_changed;

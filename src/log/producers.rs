@@ -19,6 +19,8 @@ pub const BATCHES_REMEMBERED: usize = 5;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProducerStates {
     producers: BTreeMap<ProducerId, ProducerState>,
+    /// Whose open transaction begins where. Invariant: exactly the producers' `transaction_start`s.
+    open: BTreeMap<Offset, ProducerId>,
 }
 
 /// The part of a batch's header that producer states go by.
@@ -49,8 +51,21 @@ pub struct EndMarker {
     pub epoch: ProducerEpoch,
     /// The transaction coordinator's epoch.
     pub coordinator_epoch: i32,
+    /// The marker's offset.
+    pub offset: Offset,
     /// The marker's timestamp.
     pub timestamp: Timestamp,
+    /// Whether the transaction's records don't count.
+    pub is_abort: bool,
+}
+
+/// A transaction that a marker has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndedTransaction {
+    /// Where its first record is.
+    pub first_offset: Offset,
+    /// Where the first transaction begins that is still open, or the offset behind the marker if none is.
+    pub last_stable_offset: Offset,
 }
 
 /// What [`ProducerStates::check`] found.
@@ -124,9 +139,31 @@ impl ProducerStates {
         self.producers.get(&id)
     }
 
+    /// Where the first of the open transactions begins.
+    pub fn first_open_transaction(&self) -> Option<Offset> {
+        self.open.first_key_value().map(|(&offset, _)| offset)
+    }
+
     /// Puts a state from a snapshot in place.
     pub fn insert(&mut self, id: ProducerId, state: ProducerState) {
+        let before = self
+            .producers
+            .get(&id)
+            .and_then(|before| before.transaction_start);
+        self.move_transaction(id, before, state.transaction_start);
         self.producers.insert(id, state);
+    }
+
+    /// Keeps `open` as the states are. No two transactions begin at one offset, unless a snapshot lies: then its last one counts.
+    fn move_transaction(&mut self, id: ProducerId, before: Option<Offset>, after: Option<Offset>) {
+        if let Some(before) = before
+            && self.open.get(&before) == Some(&id)
+        {
+            self.open.remove(&before);
+        }
+        if let Some(after) = after {
+            self.open.insert(after, id);
+        }
     }
 
     /// What to do with a client's batch of the sequences `first..=last` (which may wrap from `i32::MAX` to 0).
@@ -182,13 +219,15 @@ impl ProducerStates {
         });
         state.last_timestamp = batch.max_timestamp;
         state.last_seen = now;
-        if batch.is_transactional {
-            state.transaction_start.get_or_insert(batch.base_offset);
+        if batch.is_transactional && state.transaction_start.is_none() {
+            state.transaction_start = Some(batch.base_offset);
+            self.open.insert(batch.base_offset, batch.producer_id);
         }
     }
 
-    /// Remembers that a producer's transaction ended. A marker of a newer epoch fences the producer's older ones.
-    pub fn end_transaction(&mut self, marker: &EndMarker, now: Timestamp) {
+    /// Remembers that a producer's transaction ended; which one, unless it was empty. A marker of a newer epoch fences the
+    /// producer's older ones.
+    pub fn end_transaction(&mut self, marker: &EndMarker, now: Timestamp) -> Option<EndedTransaction> {
         assert!(
             marker.producer_id != ProducerId::NONE,
             "a marker without a producer has no state"
@@ -199,9 +238,16 @@ impl ProducerStates {
             .or_insert_with(|| ProducerState::new(marker.epoch));
         state.begin_epoch(marker.epoch);
         state.coordinator_epoch = marker.coordinator_epoch;
-        state.transaction_start = None;
         state.last_timestamp = marker.timestamp;
         state.last_seen = now;
+        let first_offset = state.transaction_start.take()?;
+        self.move_transaction(marker.producer_id, Some(first_offset), None);
+        Some(EndedTransaction {
+            first_offset,
+            last_stable_offset: self
+                .first_open_transaction()
+                .unwrap_or(Offset(marker.offset.0 + 1)),
+        })
     }
 
     /// Forgets producers that wrote nothing for `expiry` (`producer.id.expiration.ms`) and have no transaction open;
@@ -506,10 +552,21 @@ mod tests {
             producer_id: ProducerId(1),
             epoch: ProducerEpoch(1),
             coordinator_epoch: 4,
+            offset: Offset(10),
             timestamp: Timestamp(5),
+            is_abort: false,
         };
-        states.end_transaction(&marker, Timestamp(0));
+        let ended = EndedTransaction {
+            first_offset: Offset(7),
+            last_stable_offset: Offset(11),
+        };
+        assert_eq!(states.end_transaction(&marker, Timestamp(0)), Some(ended));
         assert_eq!(start(&states), None);
+        assert_eq!(
+            states.end_transaction(&marker, Timestamp(0)),
+            None,
+            "an empty one"
+        );
         assert_eq!(
             states.check(&batch(1, 2, 1, 10)),
             Err(SequenceError::OutOfOrder { expected: 0 })

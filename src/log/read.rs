@@ -64,6 +64,8 @@ pub struct ReadPlan {
     offset: Offset,
     limits: ReadLimits,
     pieces: Vec<Piece>,
+    /// No batch behind it is read.
+    end_max: Offset,
 }
 
 /// A part of one segment's file.
@@ -77,6 +79,11 @@ pub(super) struct Piece {
 }
 
 impl ReadPlan {
+    /// No batch that comes ends behind it.
+    pub fn end_max(&self) -> Offset {
+        self.end_max
+    }
+
     /// The same for at most `bytes_max` bytes.
     pub fn at_most(mut self, bytes_max: usize) -> ReadPlan {
         self.limits.bytes_max = self.limits.bytes_max.min(bytes_max);
@@ -95,6 +102,7 @@ impl Log {
             });
         }
         let mut pieces = Vec::new();
+        let mut end_max = self.end_offset.min(limits.upper);
         if offset < self.end_offset.min(limits.upper) {
             let floor = self.segment_of(offset);
             // Where compaction emptied the end of a segment, the next one that isn't empty has the next batch.
@@ -102,11 +110,14 @@ impl Log {
             for n in [Some(floor), next].into_iter().flatten() {
                 pieces.push(self.piece_now(n, offset)?);
             }
+            let behind = next.and_then(|next| self.segments.get(next + 1));
+            end_max = behind.map_or(end_max, |behind| end_max.min(behind.base()));
         }
         Ok(ReadPlan {
             offset,
             limits,
             pieces,
+            end_max,
         })
     }
 

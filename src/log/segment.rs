@@ -1,4 +1,4 @@
-//! One segment of a log: a `.log` file of batches with its two indexes (Kafka's `LogSegment`).
+//! One segment of a log: a `.log` file of batches with its indexes (Kafka's `LogSegment`).
 //!
 //! The last segment of a log is active and grows; the others are only read. A segment opens its files when it needs them. What is on
 //! its way to them in the background, and when it is settled there, `upkeep` knows.
@@ -12,8 +12,9 @@ use bytes::Bytes;
 use crate::base::{Offset, Timestamp};
 use crate::io::OpenOptions;
 use crate::io::fs::{self, File};
+use crate::log::aborted::{AbortedIndex, AbortedPiece, AbortedTransaction};
 use crate::log::header::{BatchHeader, HEADER_BYTES};
-use crate::log::index::{Entry, Index, IndexWrite, IndexWritten, OffsetEntry, Place, TimeEntry};
+use crate::log::index::{Entry, Index, IndexWrites, IndexesWritten, OffsetEntry, Place, TimeEntry};
 use crate::log::walk::{Scanned, Source, Step, Walk, check_batch_now, ready, scan_now};
 use crate::log::{LogOptions, names};
 use crate::wire::batch::BatchView;
@@ -34,6 +35,7 @@ pub struct Segment {
     size_bytes: u64,
     offsets: Index<OffsetEntry>,
     times: Index<TimeEntry>,
+    aborted: AbortedIndex,
     bytes_since_entry: u64,
     max: Option<MaxTimestamp>,
     /// The first batch's largest timestamp, once it was needed: what a roll by time counts from.
@@ -109,6 +111,7 @@ impl Segment {
             size_bytes: 0,
             offsets: Index::empty(),
             times: Index::empty(),
+            aborted: AbortedIndex::default(),
             bytes_since_entry: 0,
             max: None,
             first_timestamp: Cell::new(None),
@@ -142,9 +145,13 @@ impl Segment {
         let size_bytes = file.len_now()?;
         let opened = open_indexes_now(&place, size_bytes)?;
         let trusted = opened.is_some();
-        let (offsets, times) = match opened {
+        let (offsets, times, aborted) = match opened {
             Some(indexes) => indexes,
-            None => (Index::create_now(&place)?, Index::create_now(&place)?),
+            None => (
+                Index::create_now(&place)?,
+                Index::create_now(&place)?,
+                AbortedIndex::default(),
+            ),
         };
         let max = times.last().map(|entry| MaxTimestamp {
             timestamp: entry.timestamp,
@@ -156,6 +163,7 @@ impl Segment {
             size_bytes,
             offsets,
             times,
+            aborted,
             bytes_since_entry: size_bytes - last_indexed,
             max,
             written_back: size_bytes,
@@ -229,23 +237,28 @@ impl Segment {
         self.snapshot.as_ref()
     }
 
-    /// How many index entries wait to be written, in the index that has more of them.
+    /// How many index entries wait to be written, in the index that has most of them.
     pub fn pending_entries(&self) -> usize {
-        self.offsets.pending_count().max(self.times.pending_count())
+        let indexes = self.offsets.pending_count().max(self.times.pending_count());
+        indexes.max(self.aborted.pending_count())
     }
 
-    /// The writing of what both index files have not yet.
-    pub fn begin_index_writes(&self) -> io::Result<[IndexWrite; 2]> {
-        Ok([
-            self.offsets.begin_write(&self.place)?,
-            self.times.begin_write(&self.place)?,
-        ])
+    /// The writing of what the index files have not yet.
+    pub fn begin_index_writes(&self) -> io::Result<IndexWrites> {
+        Ok(IndexWrites {
+            offsets: self.offsets.begin_write(&self.place)?,
+            times: self.times.begin_write(&self.place)?,
+            aborted: self.aborted.begin_write(&self.place)?,
+        })
     }
 
     /// Takes note of what [`begin_index_writes`](Self::begin_index_writes) came to.
-    pub fn finish_index_writes(&mut self, [offsets, times]: [IndexWritten; 2]) {
-        self.offsets.finish_write(offsets);
-        self.times.finish_write(times);
+    pub fn finish_index_writes(&mut self, written: IndexesWritten) {
+        self.offsets.finish_write(written.offsets);
+        self.times.finish_write(written.times);
+        if let Some(aborted) = written.aborted {
+            self.aborted.finish_write(aborted);
+        }
     }
 
     /// What was appended since the system was last asked to write the file back: where, and how much.
@@ -352,6 +365,11 @@ impl Segment {
         self.bytes_since_entry += header.size_bytes as u64;
     }
 
+    /// Accounts for a transaction that the batch which was appended last has aborted.
+    pub fn note_aborted(&mut self, aborted: AbortedTransaction) {
+        self.aborted.append(aborted);
+    }
+
     /// Tells the time index of the largest timestamp, if it doesn't know.
     fn note_time(&mut self) {
         let Some(max) = self.max else { return };
@@ -388,19 +406,21 @@ impl Segment {
         self.cut_leftover_now()?;
         self.note_time();
         let offsets = self.offsets.write_now(&self.place)?;
-        Ok(self.times.write_now(&self.place)? || offsets)
+        let aborted = self.aborted.write_now(&self.place)?;
+        Ok(self.times.write_now(&self.place)? || offsets || aborted)
     }
 
-    /// Checks every batch and builds both indexes anew, over the valid ones. `visit` is as [`scan_now`] has it.
-    /// The `.log` file stays as it is: the caller [cuts](Self::cut_now) it, or gives up.
+    /// Checks every batch and builds the indexes anew, over the valid ones. `visit` is as [`scan_now`] has it, and tells of the
+    /// transaction that a batch has aborted. The `.log` file stays as it is: the caller [cuts](Self::cut_now) it, or gives up.
     pub fn rebuild_now(
         &mut self,
         index_interval_bytes: u32,
-        mut visit: impl FnMut(&BatchHeader, &[u8]),
+        mut visit: impl FnMut(&BatchHeader, &[u8]) -> Option<AbortedTransaction>,
     ) -> io::Result<Scanned> {
         let file = self.file_now()?;
         self.offsets = Index::create_now(&self.place)?;
         self.times = Index::create_now(&self.place)?;
+        self.aborted.clear_now(&self.place)?;
         self.is_settled = false;
         self.bytes_since_entry = 0;
         self.max = None;
@@ -410,7 +430,9 @@ impl Segment {
             self.base(),
             |position, header, control| {
                 self.note(position, header, index_interval_bytes);
-                visit(header, control);
+                if let Some(aborted) = visit(header, control) {
+                    self.note_aborted(aborted);
+                }
             },
         )?;
         self.seal_now()?;
@@ -524,6 +546,21 @@ impl Segment {
         Ok(Offset(self.base().0 + i64::from(entry.relative_offset)))
     }
 
+    /// Whether a transaction was aborted in it.
+    pub fn has_aborted(&self) -> bool {
+        !self.aborted.is_empty()
+    }
+
+    /// Where those of its aborted transactions are that reach into `from..upper`, if it may have such.
+    pub fn aborted_piece(&self, from: Offset, upper: Offset) -> Option<AbortedPiece> {
+        self.aborted.piece(&self.place, from, upper)
+    }
+
+    /// Whether no transaction that was aborted in a later segment began before `upper`.
+    pub fn is_last_of_aborted_before(&self, upper: Offset) -> bool {
+        self.aborted.is_last_before(upper)
+    }
+
     /// The open `.log` file.
     pub fn file_now(&self) -> io::Result<File> {
         if let Some(file) = &*self.file.borrow() {
@@ -547,12 +584,10 @@ impl Segment {
     }
 }
 
-/// Both indexes, if they can belong to a log of `log_bytes`.
-#[allow(clippy::type_complexity)]
-fn open_indexes_now(
-    place: &Place,
-    log_bytes: u64,
-) -> io::Result<Option<(Index<OffsetEntry>, Index<TimeEntry>)>> {
+type Indexes = (Index<OffsetEntry>, Index<TimeEntry>, AbortedIndex);
+
+/// The indexes, if they can belong to a log of `log_bytes`.
+fn open_indexes_now(place: &Place, log_bytes: u64) -> io::Result<Option<Indexes>> {
     let doubtful = |error: &io::Error| {
         matches!(
             error.kind(),
@@ -567,10 +602,14 @@ fn open_indexes_now(
         Err(error) if doubtful(&error) => return Ok(None),
         opened => opened?,
     };
+    let aborted = match AbortedIndex::open_now(place) {
+        Err(error) if doubtful(&error) => return Ok(None),
+        opened => opened?,
+    };
     let inside = |entry: OffsetEntry| {
         entry.relative_offset >= 0 && u64::try_from(entry.position).is_ok_and(|position| position < log_bytes)
     };
     let ordered = |entry: TimeEntry| entry.relative_offset >= 0 && entry.timestamp.0 >= 0;
     let sane = offsets.last().is_none_or(inside) && times.last().is_none_or(ordered);
-    Ok(sane.then_some((offsets, times)))
+    Ok(sane.then_some((offsets, times, aborted)))
 }

@@ -1,6 +1,8 @@
 //! Batches for tests, made by hand so that they don't share a mistake with the code under test.
 
-use crate::base::crc32c;
+use crate::base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, crc32c};
+use crate::wire::batch::{BatchBuilder, ControlType};
+use crate::wire::compression::Codec;
 
 /// Who produced a test batch.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +60,37 @@ pub fn batch_of(base_offset: i64, leader_epoch: i32, producer: Producer, records
     let crc = crc32c(&bytes[21..]);
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
     bytes
+}
+
+/// A batch of a producer's transaction: a record without a key for each value, all of one time.
+pub fn transactional(base_offset: i64, producer: Producer, values: &[&str], at: Timestamp) -> Vec<u8> {
+    let mut batch = BatchBuilder::new(Codec::None)
+        .producer(
+            ProducerId(producer.id),
+            ProducerEpoch(producer.epoch),
+            producer.sequence,
+        )
+        .transactional()
+        .at(Offset(base_offset), LeaderEpoch(0));
+    for value in values {
+        batch.add(at, None, Some(value.as_bytes()), &[]);
+    }
+    batch.build().to_vec()
+}
+
+/// The marker that ends a producer's transaction; of coordinator epoch 0.
+pub fn end_of_transaction(base_offset: i64, producer: Producer, is_abort: bool, at: Timestamp) -> Vec<u8> {
+    let mut batch = BatchBuilder::new(Codec::None)
+        .producer(ProducerId(producer.id), ProducerEpoch(producer.epoch), -1)
+        .transactional()
+        .control()
+        .at(Offset(base_offset), LeaderEpoch(0));
+    let control_type = match is_abort {
+        true => ControlType::Abort,
+        false => ControlType::Commit,
+    };
+    batch.add_control(at, control_type, &[0; 6]);
+    batch.build().to_vec()
 }
 
 fn varint(bytes: &mut Vec<u8>, value: i64) {

@@ -14,7 +14,7 @@ use crate::base::Offset;
 use crate::io::fs::{self, File};
 use crate::io::{OpenOptions, sync_dir};
 use crate::log::flush::NamesFlush;
-use crate::log::index::{IndexWrite, IndexWritten, PENDING_DUE};
+use crate::log::index::{IndexWrites, IndexesWritten, PENDING_DUE};
 use crate::log::segment::{Segment, Spare};
 use crate::log::{Log, names};
 
@@ -43,7 +43,7 @@ pub struct Upkeep {
     base: Offset,
     names: Option<NamesFlush>,
     rename: Option<[PathBuf; 2]>,
-    index: Option<[IndexWrite; 2]>,
+    index: Option<IndexWrites>,
     settle: Option<Settle>,
     write_back: Option<WriteBack>,
     spare: Option<PathBuf>,
@@ -71,7 +71,7 @@ pub struct Upkept {
     /// As [`NamesFlush`] numbers them.
     names: Option<u64>,
     is_named: bool,
-    index: Option<[IndexWritten; 2]>,
+    index: Option<IndexesWritten>,
     settled_to: Option<Offset>,
     written_back_to: Option<u64>,
     spare: Option<io::Result<Spare>>,
@@ -91,7 +91,7 @@ impl Upkeep {
             fs::rename(from, to).await?;
         }
         let index = match self.index {
-            Some([offsets, times]) => Some([offsets.run().await?, times.run().await?]),
+            Some(index) => Some(index.run().await?),
             None => None,
         };
         let settled_to = match self.settle {
@@ -119,10 +119,10 @@ impl Upkeep {
 }
 
 impl Settle {
-    async fn run(self, dir: &Path, index: Option<&[IndexWritten; 2]>) -> io::Result<Offset> {
+    async fn run(self, dir: &Path, index: Option<&IndexesWritten>) -> io::Result<Offset> {
         self.batches.sync_data().await?;
-        for written in index.into_iter().flatten() {
-            written.file.sync_data().await?;
+        for file in index.into_iter().flat_map(IndexesWritten::files) {
+            file.sync_data().await?;
         }
         if let Some((path, bytes)) = self.snapshot {
             let file = File::open(&path, OpenOptions::read_write_truncate()).await?;

@@ -16,6 +16,7 @@ mod kafka;
 mod model;
 mod reads;
 mod rolls;
+mod transactions;
 mod upkeep;
 
 const KAFKA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/kafka-log");

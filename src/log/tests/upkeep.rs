@@ -15,7 +15,7 @@ fn options() -> LogOptions {
 }
 
 /// Runs `test` on a core, where what waits can be waited for.
-fn on_a_core<Fut: Future<Output = ()> + 'static>(test: impl FnOnce(PathBuf) -> Fut + Send + 'static) {
+pub fn on_a_core<Fut: Future<Output = ()> + 'static>(test: impl FnOnce(PathBuf) -> Fut + Send + 'static) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_owned();
     let test = Arc::new(Mutex::new(Some(test)));
