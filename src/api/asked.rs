@@ -5,26 +5,6 @@ use crate::partition::Refusal;
 use crate::shard::Shard;
 use crate::wire::ErrorCode;
 
-/// What a reader may see (`isolation_level`, KIP-98).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isolation {
-    /// Everything up to the high watermark.
-    ReadUncommitted,
-    /// What no open transaction may still take back.
-    ReadCommitted,
-}
-
-impl Isolation {
-    /// The level of that number, if there is one.
-    pub fn of(level: i8) -> Option<Isolation> {
-        match level {
-            0 => Some(Isolation::ReadUncommitted),
-            1 => Some(Isolation::ReadCommitted),
-            _ => None,
-        }
-    }
-}
-
 /// A change must not name more. Kafka has the same number for the records of a change (`QuorumController.MAX_RECORDS_PER_USER_OP`).
 const NAMED_IN_A_CHANGE_MAX: usize = 10_000;
 

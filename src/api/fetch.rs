@@ -10,18 +10,19 @@ use bytes::BytesMut;
 
 use crate::base::{FetchSessionId, LeaderEpoch, Offset, PartitionIndex};
 use crate::io;
-use crate::partition::ReadRange;
+use crate::log::AbortedTransaction;
+use crate::partition::{Isolation, ReadRange};
 use crate::shard::{
     Admission, FetchContext, FetchTopicName, Planned, ReadAnswer, ReadOutcome, SessionOpening,
     SessionPartition, SessionRequest, Shard, TimeSlice, Wanted,
 };
 use crate::wire::messages::fetch_request::{FetchPartition, FetchRequest};
 use crate::wire::messages::fetch_response::{
-    EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData,
+    AbortedTransaction as AbortedTransactionAnswer, EpochEndOffset, FetchResponse, FetchableTopicResponse,
+    PartitionData,
 };
 use crate::wire::{Array, ErrorCode, Records, Str};
 
-use super::asked::Isolation;
 use super::{Reply, Request, asked};
 
 /// What a request says beside its partitions.
@@ -60,7 +61,7 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
     let Some(isolation) = limits.isolation else {
         return unknown_isolation(&request, asked_id, unreadable.unwrap_or_default(), &mut slice).await;
     };
-    let (planned, answers) = read(&shard, &context, &limits, admission, &mut slice).await;
+    let (planned, answers) = read(&shard, &context, &limits, isolation, admission, &mut slice).await;
     if context.is_outdated() {
         return without_partitions(&request, ErrorCode::INVALID_FETCH_SESSION_EPOCH, asked_id);
     }
@@ -188,6 +189,7 @@ async fn read(
     shard: &Rc<Shard>,
     context: &FetchContext,
     limits: &Limits,
+    isolation: Isolation,
     admission: Admission,
     slice: &mut TimeSlice,
 ) -> (Vec<Planned>, Vec<ReadAnswer>) {
@@ -203,7 +205,8 @@ async fn read(
             has_partitions && unknown <= UNKNOWN_PARTITIONS_MAX && context.may_wait() && !time_left.is_zero();
         let bytes_max = limits.bytes_max.min(shard.unsent().allowance());
         let bytes_min = limits.bytes_min.min(bytes_max);
-        let round = shard.read(&wanted, bytes_max, bytes_min, waits).await;
+        let bytes = (bytes_min, bytes_max);
+        let round = shard.read(&wanted, isolation, bytes, waits).await;
         match round.parked {
             Some(parked) if !round.is_enough => {
                 let is_quiet = context.session.borrow_mut().park(parked.watch());
@@ -322,7 +325,7 @@ fn partition_data(planned: &Planned, answer: ReadAnswer, isolation: Isolation) -
         high_watermark: marks.high_watermark.0,
         last_stable_offset: marks.last_stable_offset.0,
         log_start_offset: marks.start_offset.0,
-        aborted_transactions: (isolation == Isolation::ReadCommitted).then(Array::default),
+        aborted_transactions: (isolation == Isolation::ReadCommitted).then(|| aborted(&answer.aborted)),
         records: Some(Records::Segments(Vec::new())),
         ..Default::default()
     };
@@ -337,4 +340,12 @@ fn partition_data(planned: &Planned, answer: ReadAnswer, isolation: Isolation) -
         ReadOutcome::Refused(code) => return unread(index, code),
     }
     data
+}
+
+fn aborted(transactions: &[AbortedTransaction]) -> Array<'static, AbortedTransactionAnswer> {
+    let answer = |aborted: &AbortedTransaction| AbortedTransactionAnswer {
+        producer_id: aborted.producer_id.0,
+        first_offset: aborted.first_offset.0,
+    };
+    transactions.iter().map(answer).collect()
 }

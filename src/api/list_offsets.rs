@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::base::{LeaderEpoch, PartitionIndex, Timestamp};
-use crate::partition::Refusal;
+use crate::partition::{Isolation, Refusal};
 use crate::shard::{FindOffset, FoundOffset, OffsetTarget, Shard, TimeSlice, join_all};
 use crate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest};
 use crate::wire::messages::list_offsets_response::{
@@ -12,7 +12,6 @@ use crate::wire::messages::list_offsets_response::{
 };
 use crate::wire::{ErrorCode, Str};
 
-use super::asked::Isolation;
 use super::{Reply, Request};
 
 /// Before this version an answer has no room for the leader epoch.
@@ -87,7 +86,7 @@ async fn plan(
                     partition: shard.existing_partition(id, PartitionIndex(partition.partition_index))?,
                     current_epoch: LeaderEpoch(partition.current_leader_epoch),
                     target,
-                    read_committed: isolation == Isolation::ReadCommitted,
+                    isolation,
                 })
             });
             Some((partition.partition_index, find))

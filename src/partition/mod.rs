@@ -23,13 +23,15 @@ use crate::config::{RinglogAck, RinglogValidate, TimestampType, TopicConfig};
 use crate::io::{Planted, is_planted};
 use crate::log::header::BatchHeader;
 use crate::log::producers::Sequence;
-use crate::log::{self, FlushPlan, Flushed, Log, LogOptions, ReadLimits, ReadPlan, Removal, Upkeep, Upkept};
+use crate::log::{
+    self, AbortedPlan, FlushPlan, Flushed, Log, LogOptions, ReadLimits, ReadPlan, Removal, Upkeep, Upkept,
+};
 use crate::wire::ErrorCode;
 use crate::wire::batch::{self, Arrived, Checked, Depth};
 
 pub use interest::{Interest, Interests};
 pub use refusal::{AppendError, ReadError, Refusal};
-pub use tail::Tail;
+pub use tail::{Tail, end_of};
 pub use watch::{Watch, WatchGuard, Watches};
 
 /// A leader replica: its log, its tail, and who waits for more.
@@ -42,12 +44,24 @@ pub struct Partition {
     config: Rc<TopicConfig>,
     /// Readers see what lies before it, and only that is acknowledged: the log's end, or what of it is durable.
     committed: Offset,
-    /// Batches behind it: where each ends, and its bytes.
-    uncommitted: VecDeque<(Offset, u64)>,
+    /// Batches behind it.
+    uncommitted: VecDeque<Uncommitted>,
+    /// The first offset of what an open transaction may still take back, of the log up to `committed`.
+    stable_end: Offset,
     /// When the last flush ended, by the clock.
     last_flush: Timestamp,
     /// A flush failed: what the disk holds is not known, and nothing more is written.
     is_offline: bool,
+}
+
+/// A batch that is written and doesn't count yet.
+struct Uncommitted {
+    /// Where it ends.
+    end: Offset,
+    size_bytes: u64,
+    /// The log's [`stable_end`](Log::stable_end) when it ended with this batch: a marker behind it doesn't count before it is
+    /// committed itself.
+    stable_end: Offset,
 }
 
 /// What an append came to; also for a batch that had been appended before.
@@ -93,14 +107,45 @@ pub struct Marks {
     pub start_offset: Offset,
 }
 
-/// Where the bytes of a read are.
+/// What a reader may see (`isolation_level`, KIP-98).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Everything up to the high watermark.
+    ReadUncommitted,
+    /// What no open transaction may still take back.
+    ReadCommitted,
+}
+
+/// Where the bytes of a read are; and, for a `read_committed` reader, where the transactions among them are named that were
+/// aborted.
 pub enum Found {
     /// In memory: whole batches, possibly none.
-    Here(Vec<Bytes>),
+    Here(Vec<Bytes>, AbortedPlan),
     /// On disk: run the plan.
-    OnDisk(ReadPlan),
+    OnDisk(ReadPlan, AbortedPlan),
     /// Nowhere: the reader's log left ours at this epoch and end offset, and must be cut (KIP-595).
     Diverging(LeaderEpoch, Offset),
+}
+
+impl Isolation {
+    /// The level of that number, if there is one.
+    pub fn of(level: i8) -> Option<Isolation> {
+        match level {
+            0 => Some(Isolation::ReadUncommitted),
+            1 => Some(Isolation::ReadCommitted),
+            _ => None,
+        }
+    }
+}
+
+impl Marks {
+    /// The end of what such a reader may see.
+    pub fn visible_end(&self, isolation: Isolation) -> Offset {
+        match isolation {
+            Isolation::ReadUncommitted => self.high_watermark,
+            Isolation::ReadCommitted => self.last_stable_offset,
+        }
+    }
 }
 
 impl Partition {
@@ -121,6 +166,11 @@ impl Partition {
             committed,
             uncommitted: VecDeque::new(),
             last_flush: now,
+            stable_end: match committed < log.end_offset() {
+                // Nothing is known of the log as it was there; the flush that comes first tells.
+                true => log.start_offset(),
+                false => log.stable_end(),
+            },
             is_offline: false,
             log,
             tail: Tail::default(),
@@ -157,7 +207,6 @@ impl Partition {
         }
         let base_offset = self.log.end_offset();
         let (latest, stated) = (view.latest_timestamp(), view.max_timestamp());
-        let last_offset = Offset(base_offset.0 + i64::from(view.last_offset_delta()));
         let mut records = batch.into_records();
         batch::set_base_offset(&mut records, base_offset);
         batch::set_leader_epoch(&mut records, self.leader_epoch);
@@ -167,15 +216,7 @@ impl Partition {
             TimestampType::CreateTime if latest != stated => batch::set_create_time(&mut records, latest),
             TimestampType::CreateTime => {}
         }
-        let records = records.freeze();
-        self.log.append(&records, now)?;
-        self.tail.push(base_offset, last_offset, records);
-        let end = Offset(last_offset.0 + 1);
-        self.uncommitted.push_back((end, size_bytes as u64));
-        // Behind a batch that waits for a flush all others wait too.
-        if self.committed == base_offset && !self.must_flush(end) {
-            self.commit(end);
-        }
+        let end = self.write(records.freeze(), now)?;
         Ok(Appended {
             base_offset,
             append_time: self.append_time(now),
@@ -184,6 +225,25 @@ impl Partition {
             after: self.not_yet(end),
             needs_upkeep: self.log.needs_upkeep(),
         })
+    }
+
+    /// Puts a batch that is as it must stand in the log behind the others; where it ends.
+    fn write(&mut self, batch: Bytes, now: Timestamp) -> Result<Offset, log::AppendError> {
+        let size_bytes = batch.len() as u64;
+        let is_all_committed = self.committed == self.log.end_offset();
+        let appended = self.log.append(&batch, now)?;
+        self.tail.push(appended.base_offset, appended.last_offset, batch);
+        let end = self.log.end_offset();
+        self.uncommitted.push_back(Uncommitted {
+            end,
+            size_bytes,
+            stable_end: self.log.stable_end(),
+        });
+        // Behind a batch that waits for a flush all others wait too.
+        if is_all_committed && !self.must_flush(end) {
+            self.commit(end);
+        }
+        Ok(end)
     }
 
     fn depth(&self) -> Depth {
@@ -206,13 +266,23 @@ impl Partition {
 
     /// Lets readers see everything before `end`, and wakes those who wait for it.
     fn commit(&mut self, end: Offset) {
+        let is_held_back = self.stable_end < self.committed;
+        let stable_before = self.stable_end;
         self.committed = self.committed.max(end);
         self.interests.fire();
         let mut bytes = 0;
-        while let Some((_, size_bytes)) = self.uncommitted.pop_front_if(|(end, _)| *end <= self.committed) {
-            bytes += size_bytes;
+        while let Some(batch) = self.uncommitted.pop_front_if(|batch| batch.end <= self.committed) {
+            bytes += batch.size_bytes;
+            self.stable_end = batch.stable_end;
+        }
+        if self.committed == self.log.end_offset() {
+            self.stable_end = self.log.stable_end();
         }
         self.watches.appended(bytes);
+        if is_held_back && self.stable_end > stable_before {
+            // A transaction has ended: more can be read than was appended now.
+            self.watches.fire_all();
+        }
     }
 
     /// What of the log is not committed yet, if anything: it has to be flushed up to here.
@@ -348,7 +418,7 @@ impl Partition {
     ///
     /// # Errors
     /// A leader epoch that is not ours, or an offset outside the log.
-    pub fn read(&self, range: &ReadRange) -> Result<Found, ReadError> {
+    pub fn read(&self, range: &ReadRange, isolation: Isolation) -> Result<Found, ReadError> {
         self.check_epoch(range.current_epoch)?;
         if let Some(diverging) = self.diverging(range)? {
             return Ok(diverging);
@@ -356,29 +426,40 @@ impl Partition {
         if range.offset < self.log.start_offset() || range.offset > self.log.end_offset() {
             return Err(ReadError::OffsetOutOfRange);
         }
-        let shown = self.shown();
+        let shown = self.shown(isolation);
         if range.offset >= shown {
-            return Ok(Found::Here(Vec::new()));
+            return Ok(Found::Here(Vec::new(), AbortedPlan::empty()));
         }
         let from_tail = self
             .tail
             .read(range.offset, shown, range.bytes_max, range.at_least_one);
         if let Some(segments) = from_tail {
-            return Ok(Found::Here(segments));
+            let aborted = self.aborted(range.offset, tail::end_of(&segments), isolation);
+            return Ok(Found::Here(segments, aborted));
         }
         let limits = ReadLimits {
             bytes_max: range.bytes_max,
             upper: shown,
             at_least_one: range.at_least_one,
         };
-        Ok(Found::OnDisk(self.log.read(range.offset, limits)?))
+        let plan = self.log.read(range.offset, limits)?;
+        let aborted = self.aborted(range.offset, Some(plan.end_max()), isolation);
+        Ok(Found::OnDisk(plan, aborted))
     }
 
     /// Where the log ends for readers.
-    fn shown(&self) -> Offset {
+    fn shown(&self, isolation: Isolation) -> Offset {
         match is_planted(Planted::UnflushedShown) {
             true => self.log.end_offset(),
-            false => self.committed,
+            false => self.marks().visible_end(isolation),
+        }
+    }
+
+    /// Where the aborted transactions among what was read are named; `end` is none where nothing was.
+    fn aborted(&self, from: Offset, end: Option<Offset>, isolation: Isolation) -> AbortedPlan {
+        match (end, isolation) {
+            (Some(end), Isolation::ReadCommitted) => self.log.aborted_transactions(from, end),
+            _ => AbortedPlan::empty(),
         }
     }
 
@@ -404,12 +485,14 @@ impl Partition {
         }
     }
 
-    /// The log's marks. One replica, and nothing is in a transaction.
+    /// The log's marks, while there is one replica.
     pub fn marks(&self) -> Marks {
+        let start_offset = self.log.start_offset();
         Marks {
             high_watermark: self.committed,
-            last_stable_offset: self.committed,
-            start_offset: self.log.start_offset(),
+            // An open transaction's first records may have been deleted.
+            last_stable_offset: self.stable_end.max(start_offset).min(self.committed),
+            start_offset,
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::base::Offset;
+use crate::wire::batch;
 
 struct TailBatch {
     base: Offset,
@@ -58,6 +59,15 @@ impl Tail {
         }
         Some(segments)
     }
+}
+
+/// The offset behind the last batch of what was read; `None` when nothing was.
+pub fn end_of(segments: &[Bytes]) -> Option<Offset> {
+    let last = segments.last()?;
+    batch::batches(last)
+        .flatten()
+        .last()
+        .map(|batch| batch.next_offset())
 }
 
 #[cfg(test)]

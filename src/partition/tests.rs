@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::base::{ProducerEpoch, ProducerId};
 use crate::config::Config;
+use crate::log::testing::{Producer, end_of_transaction, transactional};
 use crate::log::{Opened, Resume};
 use crate::wire::ErrorCode;
 use crate::wire::batch::{BatchBuilder, BatchView};
@@ -15,10 +16,11 @@ use crate::wire::compression::Codec;
 
 const NOW: Timestamp = Timestamp(1_703_462_400_000);
 const EPOCH: LeaderEpoch = LeaderEpoch(4);
+const ALL: Isolation = Isolation::ReadUncommitted;
 
 struct Fixture {
     partition: Partition,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Fixture {
@@ -44,11 +46,11 @@ impl Fixture {
         .unwrap();
         Fixture {
             partition: Partition::new(log, EPOCH, config, NOW),
-            _dir: dir,
+            dir,
         }
     }
 
-    fn flush(&mut self, plan: FlushPlan) {
+    fn flushed(&mut self, plan: FlushPlan) {
         self.partition.flushed(plan.without_running(), NOW);
     }
 
@@ -58,9 +60,9 @@ impl Fixture {
 
     /// The whole batches found from `offset` on, wherever they were.
     fn read(&self, offset: i64) -> Result<Vec<u8>, ReadError> {
-        match self.partition.read(&range(offset))? {
-            Found::Here(segments) => Ok(segments.concat()),
-            Found::OnDisk(plan) => Ok(plan.run_now().unwrap().to_vec()),
+        match self.partition.read(&range(offset), ALL)? {
+            Found::Here(segments, _) => Ok(segments.concat()),
+            Found::OnDisk(plan, _) => Ok(plan.run_now().unwrap().to_vec()),
             Found::Diverging(..) => panic!("no follower asked"),
         }
     }
@@ -231,9 +233,15 @@ fn the_tail_and_the_disk_give_the_same_bytes() {
         fixture.append(batch(records)).unwrap();
     }
     let from_tail = fixture.read(1).unwrap();
-    assert!(matches!(fixture.partition.read(&range(1)), Ok(Found::Here(_))));
+    assert!(matches!(
+        fixture.partition.read(&range(1), ALL),
+        Ok(Found::Here(..))
+    ));
     while fixture.partition.shrink_tail().is_some() {}
-    assert!(matches!(fixture.partition.read(&range(1)), Ok(Found::OnDisk(_))));
+    assert!(matches!(
+        fixture.partition.read(&range(1), ALL),
+        Ok(Found::OnDisk(..))
+    ));
     assert_eq!(fixture.read(1).unwrap(), from_tail);
 }
 
@@ -250,10 +258,11 @@ fn readers_outside_the_log_or_with_another_epoch_are_told() {
         (4, Ok(())),
         (5, Err(ReadError::UnknownLeaderEpoch)),
     ] {
-        let read = fixture.partition.read(&ReadRange {
+        let range = ReadRange {
             current_epoch: LeaderEpoch(epoch),
             ..range(0)
-        });
+        };
+        let read = fixture.partition.read(&range, ALL);
         assert_eq!(read.map(|_| ()), expected, "epoch {epoch}");
     }
 }
@@ -262,10 +271,11 @@ fn readers_outside_the_log_or_with_another_epoch_are_told() {
 fn a_reader_of_a_log_that_parted_from_ours_is_told_where() {
     let mut fixture = Fixture::new();
     fixture.append(batch(2)).unwrap();
-    let read = fixture.partition.read(&ReadRange {
+    let range = ReadRange {
         last_fetched_epoch: LeaderEpoch(3),
         ..range(1)
-    });
+    };
+    let read = fixture.partition.read(&range, ALL);
     match read {
         // Nothing of epoch 3 is in this log: its end there is where epoch 4 begins.
         Ok(Found::Diverging(_, end)) => assert_eq!(end, Offset(0)),
@@ -283,14 +293,14 @@ fn every_so_many_records_an_append_waits_for_a_flush_and_those_behind_it_too() {
     assert_eq!(fixture.partition.committed(), Offset(2));
     let plan = fixture.partition.flush_plan().unwrap();
     fixture.append(produced(4, 0)).unwrap();
-    fixture.flush(plan);
+    fixture.flushed(plan);
     // Of the five the last is not flushed, which is one: it needn't be.
     assert_eq!(fixture.partition.committed(), Offset(5));
     assert_eq!(fixture.append(produced(5, 0)).unwrap().after, None);
     assert_eq!(fixture.append(produced(6, 0)).unwrap().after, Some(Offset(7)));
     let plan = fixture.partition.flush_plan().unwrap();
     (7..10).for_each(|n| _ = fixture.append(produced(n, 0)).unwrap());
-    fixture.flush(plan);
+    fixture.flushed(plan);
     assert_eq!(
         fixture.partition.committed(),
         Offset(7),
@@ -340,7 +350,7 @@ fn durable_records_count_once_they_are_flushed() {
     // What was appended after the flush began is not covered by it.
     let plan = fixture.partition.flush_plan().unwrap();
     fixture.append(produced(2, 0)).unwrap();
-    fixture.flush(plan);
+    fixture.flushed(plan);
     assert_eq!(fixture.partition.marks().high_watermark, Offset(2));
     assert!(fired.get());
     assert_eq!(batch::batches(&fixture.read(0).unwrap()).count(), 2);
@@ -397,4 +407,120 @@ fn whoever_found_nothing_hears_of_every_change_once() {
     fixture.partition.interests_mut().add(interest, || tell.clone());
     fixture.partition.abandon();
     assert_eq!(told.get(), 4);
+}
+
+const PRODUCER: Producer = Producer {
+    id: 1,
+    epoch: 0,
+    sequence: 0,
+};
+
+impl Fixture {
+    /// Puts a batch of a transaction, or its end, behind the others, as a replica or a coordinator would.
+    fn write(&mut self, batch: Vec<u8>) {
+        self.partition.write(batch.into(), NOW).unwrap();
+    }
+
+    fn write_inside(&mut self) {
+        let base = self.partition.log.end_offset().0;
+        self.write(transactional(base, PRODUCER, &["inside"], NOW));
+    }
+
+    fn write_end(&mut self, is_abort: bool) {
+        let base = self.partition.log.end_offset().0;
+        self.write(end_of_transaction(base, PRODUCER, is_abort, NOW));
+    }
+
+    /// High watermark and last stable offset.
+    fn ends(&self) -> (i64, i64) {
+        let marks = self.partition.marks();
+        (marks.high_watermark.0, marks.last_stable_offset.0)
+    }
+
+    /// The end of what a `read_committed` reader gets from `offset` on, and the transactions that it is told of: where
+    /// each begins.
+    fn read_committed(&self, offset: i64) -> (i64, Vec<i64>) {
+        let found = self.partition.read(&range(offset), Isolation::ReadCommitted);
+        let (segments, aborted) = match found.unwrap() {
+            Found::Here(segments, aborted) => (segments, aborted),
+            Found::OnDisk(plan, aborted) => (vec![plan.run_now().unwrap()], aborted),
+            Found::Diverging(..) => panic!("no follower asked"),
+        };
+        let end = end_of(&segments).unwrap_or(Offset(offset));
+        let aborted = aborted.run_now(end).unwrap();
+        (
+            end.0,
+            aborted.iter().map(|aborted| aborted.first_offset.0).collect(),
+        )
+    }
+
+    fn flush(&mut self) {
+        let flushed = self.partition.flush_plan().unwrap().without_running();
+        self.partition.flushed(flushed, NOW);
+    }
+}
+
+#[test]
+fn an_open_transaction_holds_read_committed_back_and_its_end_wakes_who_waits() {
+    for is_abort in [false, true] {
+        let mut fixture = Fixture::new();
+        fixture.append(batch(1)).unwrap();
+        fixture.write_inside();
+        fixture.append(batch(1)).unwrap();
+        assert_eq!(fixture.ends(), (3, 1));
+        assert_eq!(fixture.read_committed(0), (1, vec![]));
+        assert_eq!(fixture.read_committed(1), (1, vec![]));
+        assert_eq!(
+            fixture.read_committed(3),
+            (3, vec![]),
+            "behind the last stable offset"
+        );
+        let fired = Rc::new(std::cell::Cell::new(false));
+        let seen = fired.clone();
+        // More than the marker has: what it sets free was appended before.
+        let (watch, _guard) = Watch::new(1 << 20, move || seen.set(true));
+        fixture.partition.watch(watch);
+        fixture.append(batch(1)).unwrap();
+        assert!(!fired.get());
+        fixture.write_end(is_abort);
+        assert!(fired.get());
+        assert_eq!(fixture.ends(), (5, 5));
+        let aborted = if is_abort { vec![1] } else { vec![] };
+        assert_eq!(fixture.read_committed(0), (5, aborted.clone()));
+        while fixture.partition.shrink_tail().is_some() {}
+        assert_eq!(fixture.read_committed(0), (5, aborted), "from disk");
+    }
+}
+
+#[test]
+fn the_end_of_a_transaction_counts_once_it_is_durable_itself() {
+    let mut fixture = Fixture::with(&[("ringlog.ack", "durable")]);
+    fixture.write_inside();
+    fixture.flush();
+    assert_eq!(fixture.ends(), (1, 0));
+    fixture.append(batch(1)).unwrap();
+    let flushed = fixture.partition.flush_plan().unwrap().without_running();
+    fixture.write_end(false);
+    fixture.partition.flushed(flushed, NOW);
+    assert_eq!(fixture.ends(), (2, 0), "a crash may take the marker back");
+    fixture.flush();
+    assert_eq!(fixture.ends(), (3, 3));
+}
+
+#[test]
+fn after_a_crash_nothing_is_stable_before_the_first_flush() {
+    let mut fixture = Fixture::with(&[("ringlog.ack", "durable")]);
+    fixture.append(batch(1)).unwrap();
+    fixture.write_inside();
+    fixture.flush();
+    let resume = Resume {
+        recovery_point: Offset(2),
+        ..Resume::default()
+    };
+    let (options, config) = (LogOptions::default(), fixture.partition.config.clone());
+    let opened = Log::open_now(fixture.dir.path(), options, Opened::AfterCrash, resume, NOW);
+    fixture.partition = Partition::new(opened.unwrap().0, EPOCH, config, NOW);
+    assert_eq!(fixture.ends().1, 0);
+    fixture.flush();
+    assert_eq!(fixture.ends(), (2, 1));
 }

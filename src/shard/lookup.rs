@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::base::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use crate::log::EpochEnd;
-use crate::partition::Refusal;
+use crate::partition::{Isolation, Refusal};
 use crate::wire::ErrorCode;
 
 use super::Shard;
@@ -19,8 +19,8 @@ pub struct FindOffset {
     pub current_epoch: LeaderEpoch,
     /// What.
     pub target: OffsetTarget,
-    /// Whether the reader sees committed records only.
-    pub read_committed: bool,
+    /// What the reader may see.
+    pub isolation: Isolation,
 }
 
 /// The times that ListOffsets can ask for (Kafka's `ListOffsetsRequest`).
@@ -82,10 +82,7 @@ impl Shard {
                 .ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
             partition.check_epoch(find.current_epoch)?;
             let marks = partition.marks();
-            let upper = match find.read_committed {
-                true => marks.last_stable_offset,
-                false => marks.high_watermark,
-            };
+            let upper = marks.visible_end(find.isolation);
             let at = |offset, leader_epoch| {
                 Ok(FoundOffset {
                     timestamp: Timestamp::NONE,

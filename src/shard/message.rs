@@ -8,7 +8,7 @@ use crate::base::{FetchSessionId, Offset, TopicPartition};
 use crate::log::{EpochEnd, LogError};
 use crate::metadata::Image;
 use crate::metadata::controller::{DeleteTarget, ProducerIdBlock, ResourceChange};
-use crate::partition::{Appended, Interest, Refusal};
+use crate::partition::{Appended, Interest, Isolation, Refusal};
 use crate::wire::batch::Arrived;
 
 use super::administration::{Altered, Grown};
@@ -98,6 +98,8 @@ pub enum Request {
 pub struct ReadRequest {
     /// In this order.
     pub wanted: Vec<Wanted>,
+    /// What the reader may see.
+    pub isolation: Isolation,
     /// Bytes of all partitions together.
     pub bytes_max: usize,
     /// Registered on all of them when the read finds less than this many bytes.

@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use crate::base::{CoreId, LeaderEpoch, Offset, TopicPartition};
 use crate::io::local::{Receiver, oneshot};
-use crate::log::ReadPlan;
-use crate::partition::{Found, Interest, Marks, ReadRange, Watch};
-use crate::wire::{ErrorCode, batch};
+use crate::log::{AbortedPlan, AbortedTransaction, ReadPlan};
+use crate::partition::{Found, Interest, Isolation, Marks, ReadRange, Watch, end_of};
+use crate::wire::ErrorCode;
 
 use super::message::{ReadRequest, Reply, Request, WatchId};
 use super::{Shard, join_all};
@@ -30,6 +30,8 @@ pub struct ReadAnswer {
     pub marks: Option<Marks>,
     /// The read itself.
     pub outcome: ReadOutcome,
+    /// For a `read_committed` reader: the transactions with records among what was read that were aborted.
+    pub aborted: Vec<AbortedTransaction>,
 }
 
 /// The outcome of one partition's read.
@@ -88,6 +90,7 @@ impl ReadAnswer {
         ReadAnswer {
             marks: None,
             outcome: ReadOutcome::Refused(code),
+            aborted: Vec::new(),
         }
     }
 
@@ -100,15 +103,14 @@ impl ReadAnswer {
 
     /// What counts towards the bytes that a fetch waits for: those that came, or, where a limit cut them off, as many as
     /// the limit allows. Whole batches rarely fill a limit exactly, and nobody shall wait for what can't come (Kafka counts alike).
-    fn readable_bytes(&self, wanted: &Wanted, bytes_max: usize) -> usize {
+    fn readable_bytes(&self, wanted: &Wanted, isolation: Isolation, bytes_max: usize) -> usize {
         let ReadOutcome::Read(segments) = &self.outcome else {
             return 0;
         };
-        let last = segments
-            .last()
-            .and_then(|segment| batch::batches(segment).flatten().last());
-        let next = last.map_or(wanted.range.offset, |last| last.next_offset());
-        let is_cut = self.marks.is_some_and(|marks| next < marks.high_watermark);
+        let next = end_of(segments).unwrap_or(wanted.range.offset);
+        let is_cut = self
+            .marks
+            .is_some_and(|marks| next < marks.visible_end(isolation));
         match is_cut {
             true => wanted.range.bytes_max.min(bytes_max).max(self.bytes()),
             false => self.bytes(),
@@ -123,7 +125,8 @@ impl ReadAnswer {
 /// A read's first half: what the owner could say at once.
 enum Begun {
     Done(ReadAnswer),
-    OnDisk(Marks, ReadPlan),
+    Here(ReadAnswer, AbortedPlan),
+    OnDisk(Marks, ReadPlan, AbortedPlan),
 }
 
 impl Shard {
@@ -132,8 +135,8 @@ impl Shard {
     pub async fn read(
         self: &Rc<Self>,
         wanted: &[Wanted],
-        bytes_max: usize,
-        bytes_min: usize,
+        isolation: Isolation,
+        (bytes_min, bytes_max): (usize, usize),
         park: bool,
     ) -> ReadRound {
         let mut by_core: Vec<(CoreId, Vec<usize>)> = Vec::new();
@@ -154,6 +157,7 @@ impl Shard {
                 *core,
                 ReadRequest {
                     wanted,
+                    isolation,
                     bytes_max,
                     watch,
                 },
@@ -167,7 +171,7 @@ impl Shard {
             }
         }
         let answers = answers.into_iter().flatten().collect();
-        ReadRound::new(wanted, answers, (bytes_min, bytes_max), parked)
+        ReadRound::new(wanted, answers, isolation, (bytes_min, bytes_max), parked)
     }
 
     fn park(self: &Rc<Self>, by_core: &[(CoreId, Vec<usize>)]) -> Parked {
@@ -204,7 +208,10 @@ impl Shard {
         for begun in begun {
             answers.push(match begun {
                 Begun::Done(answer) => answer,
-                Begun::OnDisk(marks, plan) => self.finish_on_disk(marks, plan).await,
+                Begun::Here(answer, aborted) => name_aborted(answer, aborted).await,
+                Begun::OnDisk(marks, plan, aborted) => {
+                    name_aborted(self.finish_on_disk(marks, plan).await, aborted).await
+                }
             });
         }
         answers
@@ -236,32 +243,33 @@ impl Shard {
                 ..*range
             };
             let marks = partition.marks();
-            let done = |outcome| {
-                Begun::Done(ReadAnswer {
-                    marks: Some(marks),
-                    outcome,
-                })
+            let answer = |outcome| ReadAnswer {
+                marks: Some(marks),
+                outcome,
+                aborted: Vec::new(),
             };
-            let found = partition.read(&range);
-            if let (Some(interest), Ok(Found::Here(_))) = (wanted.interest, &found)
+            let found = partition.read(&range, request.isolation);
+            if let (Some(interest), Ok(Found::Here(..))) = (wanted.interest, &found)
                 && range.offset >= marks.high_watermark
             {
                 let tell = || self.interest_teller();
                 partition.interests_mut().add(interest, tell);
             }
             let one = match found {
-                Ok(Found::Here(segments)) => done(ReadOutcome::Read(segments)),
-                Ok(Found::OnDisk(plan)) => {
+                Ok(Found::Here(segments, aborted)) => {
+                    Begun::Here(answer(ReadOutcome::Read(segments)), aborted)
+                }
+                Ok(Found::OnDisk(plan, aborted)) => {
                     // At least one byte, at most this many: exact sizes are known when it has been read.
                     let bytes_max = range.bytes_max.min(cold_bytes_left);
                     cold_bytes_left -= bytes_max;
                     bytes_found += bytes_max.max(1);
-                    Begun::OnDisk(marks, plan.at_most(bytes_max))
+                    Begun::OnDisk(marks, plan.at_most(bytes_max), aborted)
                 }
-                Ok(Found::Diverging(epoch, end)) => done(ReadOutcome::Diverging(epoch, end)),
+                Ok(Found::Diverging(epoch, end)) => Begun::Done(answer(ReadOutcome::Diverging(epoch, end))),
                 Err(error) => Begun::Done(ReadAnswer::refused(error.code())),
             };
-            if let Begun::Done(answer) = &one {
+            if let Begun::Done(answer) | Begun::Here(answer, _) = &one {
                 bytes_found += answer.bytes();
                 has_news |= answer.is_news();
             }
@@ -289,6 +297,7 @@ impl Shard {
                 ReadAnswer {
                     marks: Some(marks),
                     outcome: ReadOutcome::Read(segments),
+                    aborted: Vec::new(),
                 }
             }
             Err(error) => {
@@ -327,12 +336,31 @@ impl Shard {
     }
 }
 
+/// Adds the aborted transactions among what was read.
+async fn name_aborted(answer: ReadAnswer, plan: AbortedPlan) -> ReadAnswer {
+    let end = match &answer.outcome {
+        ReadOutcome::Read(segments) if !plan.is_empty() => end_of(segments),
+        _ => None,
+    };
+    let Some(end) = end else {
+        return answer;
+    };
+    match plan.run(end).await {
+        Ok(aborted) => ReadAnswer { aborted, ..answer },
+        Err(error) => {
+            tracing::error!("the aborted transactions of a read can't be told: {error}");
+            ReadAnswer::refused(ErrorCode::KAFKA_STORAGE_ERROR)
+        }
+    }
+}
+
 impl ReadRound {
     /// Puts the cores' answers together: past `bytes_max`, or its partition's own bound, a partition's bytes wait for the next
     /// fetch, but for the first ones, which always go (KIP-74). Each core took its own for the first.
     fn new(
         wanted: &[Wanted],
         mut answers: Vec<ReadAnswer>,
+        isolation: Isolation,
         (bytes_min, bytes_max): (usize, usize),
         parked: Option<Parked>,
     ) -> ReadRound {
@@ -344,13 +372,14 @@ impl ReadRound {
             let room = wanted.range.bytes_max.min(bytes_max.saturating_sub(bytes));
             if bytes > 0 && answer_bytes > room {
                 answer.outcome = ReadOutcome::Read(Vec::new());
+                answer.aborted = Vec::new();
             } else {
                 bytes += answer_bytes;
             }
         }
         let readable = || {
             let each = wanted.iter().zip(&answers);
-            each.map(|(wanted, answer)| answer.readable_bytes(wanted, bytes_max))
+            each.map(|(wanted, answer)| answer.readable_bytes(wanted, isolation, bytes_max))
                 .sum::<usize>()
         };
         ReadRound {

@@ -135,6 +135,7 @@ impl World {
             answers.push(ReadAnswer {
                 marks: self.marks(index),
                 outcome: ReadOutcome::Read(segments),
+                aborted: Vec::new(),
             });
         }
         answers
