@@ -29,4 +29,5 @@ mod quorum;
 mod raw;
 mod rust_client;
 mod smoke;
+mod transactions;
 mod versions;

@@ -201,11 +201,15 @@ fn topics_survive_snapshots_and_kills() {
     );
 }
 
-/// A broker over a directory that Kafka made.
-fn over(directory: &str) -> Broker {
+/// A broker over a copy of a directory that Kafka made, not started yet.
+pub fn over(directory: &Path) -> Broker {
     let (broker, _) = stock();
-    copy(&Path::new(KAFKAS).join(directory), &broker.data());
+    copy(directory, &broker.data());
     broker
+}
+
+fn kafkas(directory: &str) -> std::path::PathBuf {
+    Path::new(KAFKAS).join(directory)
 }
 
 fn features(broker: &Broker) -> Vec<(String, i16)> {
@@ -232,7 +236,7 @@ fn cluster_id(broker: &Broker) -> String {
 
 #[test]
 fn a_directory_that_kafka_formatted_is_taken_over() {
-    let mut broker = over("formatted");
+    let mut broker = over(&kafkas("formatted"));
     let before = fs::read(broker.data().join("meta.properties")).unwrap();
     for epoch in [1, 2] {
         broker.start_again();
@@ -269,13 +273,13 @@ fn a_directory_that_kafka_formatted_is_taken_over() {
 
 #[test]
 fn another_node_is_refused_by_name() {
-    let mut broker = over("formatted");
+    let mut broker = over(&kafkas("formatted"));
     broker.set(&["node.id=2"]);
     let output = broker.command().output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("belongs to node.id 1, and node.id is 2"), "{told}");
 
-    let broker = over("formatted");
+    let broker = over(&kafkas("formatted"));
     let properties = broker.data().join("meta.properties");
     let text = fs::read_to_string(&properties).unwrap();
     let other = text.replace("directory.id=gtM_1XMuRr", "directory.id=gtM_1XMuRs");
@@ -291,7 +295,7 @@ fn another_node_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_directory_that_kafka_ran_in_goes_on_with_its_topics_and_settings() {
-    let mut broker = over("ran");
+    let mut broker = over(&kafkas("ran"));
     for round in 0..3 {
         broker.start_again();
         assert_eq!(cluster_id(&broker), CLUSTER_ID);
