@@ -1,9 +1,20 @@
 //! The LZ4 frame format, as far as Kafka reads it (`Lz4BlockInputStream`): one frame of independent blocks. What
 //! follows the frame, and its checksum of the whole content, are not looked at.
 
+use bytes::{BufMut, BytesMut};
+use lz4::block::CompressionMode;
 use twox_hash::XxHash32;
 
 use super::{Codec, CompressionError};
+
+/// The level that stands for the fast compressor. As in Kafka every other one, the lower ones too, is of the compressor that
+/// tries harder.
+pub const FAST_LEVEL: i32 = 9;
+
+/// What Kafka compresses at a time: the smallest block of the format.
+const BLOCK_BYTES: usize = 64 << 10;
+/// What says so in the header.
+const BLOCK_SIZE: u8 = 0x40;
 
 const MAGIC: [u8; 4] = 0x184d_2204_u32.to_le_bytes();
 
@@ -26,6 +37,63 @@ const STORED: u32 = 1 << 31;
 const GROWTH_MAX: usize = 256;
 
 const CORRUPT: CompressionError = CompressionError::Corrupt { codec: Codec::Lz4 };
+
+/// Writes a frame of blocks that don't need each other, without checksums.
+pub struct Format {
+    level: i32,
+    /// Room for a compressed block.
+    room: Vec<u8>,
+}
+
+impl Format {
+    pub fn new(level: i32) -> Format {
+        Format {
+            level,
+            room: Vec::new(),
+        }
+    }
+
+    /// `bytes` compressed.
+    fn compress(&mut self, bytes: &[u8]) -> &[u8] {
+        self.room
+            .resize(lz4_flex::block::get_maximum_output_size(bytes.len()), 0);
+        let mode = Some(CompressionMode::HIGHCOMPRESSION(self.level));
+        let size = match self.level {
+            FAST_LEVEL => lz4_flex::block::compress_into(bytes, &mut self.room).ok(),
+            _ => lz4::block::compress_to_buffer(bytes, mode, false, &mut self.room).ok(),
+        };
+        &self.room[..size.expect("there is room for any block")]
+    }
+}
+
+impl super::compressor::Blocks for Format {
+    const BLOCK_BYTES: usize = BLOCK_BYTES;
+
+    fn begin(&mut self, buffer: &mut BytesMut) {
+        let descriptor = [VERSION | INDEPENDENT, BLOCK_SIZE];
+        buffer.extend_from_slice(&MAGIC);
+        buffer.extend_from_slice(&descriptor);
+        buffer.put_u8(descriptor_check(&descriptor));
+    }
+
+    fn block(&mut self, bytes: &[u8], buffer: &mut BytesMut) {
+        let compressed = self.compress(bytes);
+        let (size, block) = match compressed.len() < bytes.len() {
+            true => (compressed.len() as u32, compressed),
+            false => (bytes.len() as u32 | STORED, bytes),
+        };
+        buffer.put_u32_le(size);
+        buffer.extend_from_slice(block);
+    }
+
+    fn end(&mut self, buffer: &mut BytesMut) {
+        buffer.put_u32_le(0);
+    }
+}
+
+fn descriptor_check(descriptor: &[u8]) -> u8 {
+    (XxHash32::oneshot(0, descriptor) >> 8) as u8
+}
 
 /// The blocks of a frame that are not read yet.
 pub struct Blocks<'a> {
@@ -50,7 +118,7 @@ impl<'a> Blocks<'a> {
         let described = if flags & CONTENT_SIZE == 0 { 2 } else { 2 + 8 };
         let (descriptor, behind) = rest.split_at_checked(described).ok_or(CORRUPT)?;
         let (&check, rest) = behind.split_first().ok_or(CORRUPT)?;
-        if check != (XxHash32::oneshot(0, descriptor) >> 8) as u8 {
+        if check != descriptor_check(descriptor) {
             return Err(CORRUPT);
         }
         Ok(Blocks {

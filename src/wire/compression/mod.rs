@@ -1,15 +1,15 @@
 //! The codecs of record batches, in the framing that Kafka's clients write and read.
 
+mod compressor;
 mod lz4;
 mod snappy;
 mod stream;
 
 use std::fmt;
-use std::io::{self, Write};
 
-use flate2::write::GzEncoder;
-use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+use bytes::BytesMut;
 
+pub use compressor::{Compressor, Effort};
 pub use stream::{Stream, ZSTD_WINDOW_LOG_MAX};
 
 /// How the records of a batch are compressed (Kafka's `CompressionType`).
@@ -106,34 +106,16 @@ pub fn decompress(codec: Codec, bytes: &[u8], size_bytes_max: usize) -> Result<V
 
 /// `bytes` compressed, at the level that Kafka's producer uses by default.
 pub fn compress(codec: Codec, bytes: &[u8]) -> Vec<u8> {
-    let compressed = match codec {
-        Codec::None => Ok(bytes.to_vec()),
-        Codec::Gzip => gzip(bytes),
-        Codec::Snappy => Ok(snappy::compress(bytes)),
-        Codec::Lz4 => lz4_frame(bytes),
-        Codec::Zstd => zstd::stream::encode_all(bytes, zstd::DEFAULT_COMPRESSION_LEVEL),
-    };
-    compressed.expect("writing to memory does not fail")
-}
-
-fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(bytes)?;
-    encoder.finish()
-}
-
-/// Kafka's reader refuses blocks that depend on each other.
-fn lz4_frame(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let frame = FrameInfo::new()
-        .block_size(BlockSize::Max64KB)
-        .block_mode(BlockMode::Independent);
-    let mut encoder = FrameEncoder::with_frame_info(frame, Vec::new());
-    encoder.write_all(bytes)?;
-    Ok(encoder.finish()?)
+    let mut compressor = Compressor::new(codec.into(), bytes.len(), BytesMut::new());
+    compressor.write(bytes);
+    compressor.finish().into()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
     use proptest::prelude::*;
 
     use super::*;
@@ -165,6 +147,75 @@ mod tests {
             });
             assert_eq!(decompress(codec, &bytes, 999_999), refused, "{codec}");
         }
+    }
+
+    /// The levels at both ends, the default, and where something else begins.
+    fn efforts() -> Vec<Effort> {
+        let levels: [(Codec, &[i32]); 5] = [
+            (Codec::None, &[0]),
+            (Codec::Gzip, &[-1, 1, 6, 9]),
+            (Codec::Snappy, &[0]),
+            (Codec::Lz4, &[1, 8, 9, 10, 12, 17]),
+            (Codec::Zstd, &[-131_072, -1, 0, 1, 3, 19, 20, 22]),
+        ];
+        let efforts = |(codec, levels): (Codec, &[i32])| {
+            let effort = |&level| Effort { codec, level };
+            levels.iter().map(effort).collect::<Vec<_>>()
+        };
+        levels.into_iter().flat_map(efforts).collect()
+    }
+
+    #[test]
+    fn every_level_reads_back_whatever_the_pieces() {
+        let mut bytes = noise(150_000);
+        bytes.extend(vec![7; 150_000]);
+        for effort in efforts() {
+            for piece_bytes in [1_000, 65_536, 300_000] {
+                let mut compressor = Compressor::new(effort, bytes.len(), BytesMut::from(&b"head"[..]));
+                bytes
+                    .chunks(piece_bytes)
+                    .for_each(|piece| compressor.write(piece));
+                let whole = compressor.finish();
+                let (head, compressed) = whole.split_at(4);
+                assert_eq!(head, b"head");
+                let read = decompress(effort.codec, compressed, bytes.len());
+                assert!(read.as_ref() == Ok(&bytes), "{effort:?} by {piece_bytes}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_tries_harder_takes_less() {
+        // Words in changing order, which reward a longer look.
+        let mut source = crate::wire::sample::Source(1);
+        let text: Vec<u8> = (0..60_000)
+            .flat_map(|_| format!("{:03} ", source.u64() % 97 * 9).into_bytes())
+            .collect();
+        let size = |codec, level| {
+            let mut compressor = Compressor::new(Effort { codec, level }, text.len(), BytesMut::new());
+            compressor.write(&text);
+            compressor.finish().len()
+        };
+        for (codec, less, more) in [
+            (Codec::Gzip, 1, 9),
+            (Codec::Lz4, lz4::FAST_LEVEL, 12),
+            (Codec::Zstd, 1, 19),
+        ] {
+            assert!(size(codec, less) > size(codec, more), "{codec}");
+        }
+    }
+
+    #[test]
+    fn the_highest_levels_keep_to_the_window_that_every_reader_has() {
+        let bytes = vec![7; 9 << 20];
+        let effort = Effort {
+            codec: Codec::Zstd,
+            level: 22,
+        };
+        let mut compressor = Compressor::new(effort, bytes.len(), BytesMut::new());
+        compressor.write(&bytes);
+        let compressed = compressor.finish();
+        assert!(decompress(Codec::Zstd, &compressed, bytes.len()) == Ok(bytes));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The framing of snappy-java ("xerial"): a header, then blocks behind their sizes.
 
+use bytes::{BufMut, BytesMut};
+
 use super::{Codec, CompressionError};
 
 const MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
@@ -13,17 +15,30 @@ const GROWTH_MAX: usize = 22;
 
 const CORRUPT: CompressionError = CompressionError::Corrupt { codec: Codec::Snappy };
 
-pub fn compress(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(MAGIC.len() + VERSIONS.len() + bytes.len() / 2);
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&VERSIONS);
-    let mut encoder = snap::raw::Encoder::new();
-    for block in bytes.chunks(BLOCK_BYTES) {
-        let compressed = encoder.compress_vec(block).expect("a block of 32 KiB compresses");
-        out.extend_from_slice(&(compressed.len() as u32).to_be_bytes());
-        out.extend_from_slice(&compressed);
+/// Writes the framing.
+pub struct Format(Box<snap::raw::Encoder>);
+
+impl Format {
+    pub fn new() -> Format {
+        Format(Box::new(snap::raw::Encoder::new()))
     }
-    out
+}
+
+impl super::compressor::Blocks for Format {
+    const BLOCK_BYTES: usize = BLOCK_BYTES;
+
+    fn begin(&mut self, buffer: &mut BytesMut) {
+        buffer.extend_from_slice(MAGIC);
+        buffer.extend_from_slice(&VERSIONS);
+    }
+
+    fn block(&mut self, bytes: &[u8], buffer: &mut BytesMut) {
+        let compressed = self.0.compress_vec(bytes).expect("a block of 32 KiB compresses");
+        buffer.put_u32(compressed.len() as u32);
+        buffer.extend_from_slice(&compressed);
+    }
+
+    fn end(&mut self, _: &mut BytesMut) {}
 }
 
 /// The blocks of a stream that are not read yet. Also takes a bare snappy block, which some clients send.
