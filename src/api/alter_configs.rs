@@ -78,7 +78,7 @@ pub fn outcomes(changes: Vec<ResourceChange>, altered: Altered) -> impl Iterator
     let mut answers = answers.into_iter();
     changes.into_iter().map(move |change| {
         let (code, message) = match &refusal {
-            Some(Refusal { code, message }) => (code.0, message.clone()),
+            Some(Refusal { code, message, .. }) => (code.0, message.clone()),
             None => judged(answers.next().expect("each change was judged")),
         };
         Outcome {

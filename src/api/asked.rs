@@ -15,10 +15,10 @@ const NAMED_IN_A_CHANGE_MAX: usize = 10_000;
 pub fn fits_one_change(named: usize) -> Result<(), Refusal> {
     match named <= NAMED_IN_A_CHANGE_MAX {
         true => Ok(()),
-        false => Err(Refusal {
-            code: ErrorCode::POLICY_VIOLATION,
-            message: Some("Unable to perform excessively large batch operation.".into()),
-        }),
+        false => Err(Refusal::new(
+            ErrorCode::POLICY_VIOLATION,
+            "Unable to perform excessively large batch operation.",
+        )),
     }
 }
 

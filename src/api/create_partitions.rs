@@ -40,7 +40,7 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
             };
             slice.each(answers, answer).await;
         }
-        Err(Refusal { code, message }) => {
+        Err(Refusal { code, message, .. }) => {
             let refuse = |name| results.push(result(name, code.0, message.clone()));
             slice.each(names, refuse).await;
         }

@@ -33,7 +33,7 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
             let answer = |(name, answer)| topics.push(result(&shard, name, answer));
             slice.each(answers, answer).await;
         }
-        Err(Refusal { code, message }) => {
+        Err(Refusal { code, message, .. }) => {
             let refuse = |name| topics.push(refused(name, code.0, message.clone()));
             slice.each(names, refuse).await;
         }

@@ -90,10 +90,7 @@ fn plan_one(shard: &Shard, topic: &str, index: i32, before: Offset) -> Result<De
             .topic_by_name(topic)
             .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
         if topic.is_internal() {
-            return Err(Refusal {
-                code: ErrorCode::INVALID_TOPIC_EXCEPTION,
-                message: None,
-            });
+            return Err(ErrorCode::INVALID_TOPIC_EXCEPTION.into());
         }
         topic.id
     };

@@ -37,7 +37,7 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
             let answer = |(target, answer)| responses.push(result(request.version, target, answer));
             slice.each(answers, answer).await;
         }
-        Err(Refusal { code, message }) => {
+        Err(Refusal { code, message, .. }) => {
             let refuse = |target| responses.push(refused(target, code, message.clone()));
             slice.each(targets, refuse).await;
         }

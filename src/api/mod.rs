@@ -24,6 +24,7 @@ mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod record_errors;
 mod sasl;
 mod table;
 

@@ -3,6 +3,7 @@
 //! Each partition of the request has its own outcome. The records are split off the frame without a copy and go to
 //! the core that owns the partition; `acks` 1 and all mean the same while there is one replica.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -19,6 +20,7 @@ use crate::wire::messages::produce_response::{
 };
 use crate::wire::{ErrorCode, Records, Str, frame};
 
+use super::record_errors::{self, Names};
 use super::{Begun, Reply, Request, asked};
 
 /// Kafka writes no older batches since 4.0 (KIP-896); versions below this one cannot carry the current format.
@@ -79,7 +81,7 @@ pub async fn serve(shard: Rc<Shard>, mut request: Request) -> Reply {
         let counting = indexes.iter().zip(&outcomes).filter(|(index, _)| index.is_some());
         return reply_to_silence(counting.map(|(_, outcome)| outcome));
     }
-    reply(&request, plan.topics, &indexes, outcomes)
+    reply(&shard, &request, plan.topics, &indexes, outcomes)
 }
 
 /// What is wrong with the request as a whole, if anything.
@@ -188,6 +190,13 @@ async fn append_all(
     slice: &mut TimeSlice,
 ) -> Vec<Result<Appended, Refusal>> {
     let mut outcomes = Vec::with_capacity(pieces.len());
+    let names = RefCell::new(Names::default());
+    let limited = |mut outcome: Result<Appended, Refusal>| {
+        if let Err(refusal) = &mut outcome {
+            names.borrow_mut().limit(refusal);
+        }
+        outcome
+    };
     let (mut elsewhere, mut waiting) = (Vec::new(), Vec::new());
     for Piece {
         target,
@@ -206,10 +215,10 @@ async fn append_all(
                 .map(|batch| (partition, batch)),
         };
         outcomes.push(match arrived {
-            Err(refusal) => Err(refusal),
+            Err(refusal) => limited(Err(refusal)),
             Ok((partition, batch)) if shard.owns(partition) => {
                 match slice.spend(|| shard.append_here(partition, batch)).await {
-                    AppendedHere::Settled(outcome) => outcome,
+                    AppendedHere::Settled(outcome) => limited(outcome),
                     AppendedHere::Waiting(appended, counts) => {
                         waiting.push((outcomes.len(), counts));
                         Ok(appended)
@@ -217,7 +226,8 @@ async fn append_all(
                 }
             }
             Ok((partition, batch)) => {
-                elsewhere.push((outcomes.len(), shard.append_elsewhere(partition, batch)));
+                let appended = shard.append_elsewhere(partition, batch);
+                elsewhere.push((outcomes.len(), async { limited(appended.await) }));
                 Err(Refusal::from(ErrorCode::UNKNOWN_SERVER_ERROR))
             }
         });
@@ -255,6 +265,7 @@ fn reply_to_silence<'o>(mut outcomes: impl Iterator<Item = &'o Result<Appended, 
 }
 
 fn reply(
+    shard: &Shard,
     request: &Request,
     topics: Vec<Topic>,
     indexes: &[Option<i32>],
@@ -263,7 +274,14 @@ fn reply(
     let responses = topics.into_iter().map(|topic| TopicProduceResponse {
         partition_responses: topic
             .pieces
-            .filter_map(|piece| Some(partition_response(indexes[piece]?, &outcomes[piece])))
+            .clone()
+            .filter_map(|piece| {
+                let index = indexes[piece]?;
+                Some(match &outcomes[piece] {
+                    Ok(appended) => success(index, appended),
+                    Err(refusal) => failure(shard, &topic, index, refusal),
+                })
+            })
             .collect(),
         name: Str::from(topic.name),
         topic_id: topic.id,
@@ -274,23 +292,42 @@ fn reply(
     })
 }
 
-fn partition_response<'a>(index: i32, outcome: &Result<Appended, Refusal>) -> PartitionProduceResponse<'a> {
-    match outcome {
-        Ok(appended) => PartitionProduceResponse {
-            index,
-            base_offset: appended.base_offset.0,
-            log_append_time_ms: appended.append_time.0,
-            log_start_offset: appended.start_offset.0,
-            ..Default::default()
-        },
-        Err(refusal) => PartitionProduceResponse {
-            index,
-            error_code: refusal.code.0,
-            base_offset: -1,
-            log_append_time_ms: -1,
-            log_start_offset: -1,
-            error_message: refusal.message.clone().map(Str::from),
-            ..Default::default()
-        },
+fn success<'a>(index: i32, appended: &Appended) -> PartitionProduceResponse<'a> {
+    PartitionProduceResponse {
+        index,
+        base_offset: appended.base_offset.0,
+        log_append_time_ms: appended.append_time.0,
+        log_start_offset: appended.start_offset.0,
+        ..Default::default()
+    }
+}
+
+fn failure<'a>(shard: &Shard, topic: &Topic, index: i32, refusal: &Refusal) -> PartitionProduceResponse<'a> {
+    let mut response = PartitionProduceResponse {
+        index,
+        error_code: refusal.code.0,
+        base_offset: -1,
+        log_append_time_ms: -1,
+        log_start_offset: -1,
+        error_message: refusal.message.clone().map(Str::from),
+        ..Default::default()
+    };
+    if let Some(breaches) = &refusal.breaches {
+        let partition = format!("{}-{index}", topic_name(shard, topic));
+        response.error_message = Some(Str::from(record_errors::of_batch(breaches, &partition)));
+        response.record_errors = record_errors::of_records(breaches, &partition).collect();
+    }
+    response
+}
+
+/// The topic's name, also of one that the request names by its id.
+fn topic_name(shard: &Shard, topic: &Topic) -> String {
+    match topic.name.is_empty() {
+        true => {
+            let image = shard.image();
+            let known = image.topic(topic.id);
+            known.map_or_else(String::new, |known| known.name.clone())
+        }
+        false => topic.name.clone(),
     }
 }

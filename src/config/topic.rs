@@ -179,16 +179,10 @@ impl TopicConfig {
                 "durable" => RinglogAck::Durable,
                 _ => RinglogAck::Written,
             },
-            ringlog_validate: Self::ringlog_validate(broker, overrides),
-        }
-    }
-
-    /// [`ringlog_validate`](Self::ringlog_validate) alone: for a core that looks into a batch before the topic's own core has it.
-    pub fn ringlog_validate(broker: &Config, overrides: &BTreeMap<String, String>) -> RinglogValidate {
-        let values = Values { broker, overrides };
-        match values.text("ringlog.validate").as_str() {
-            "header" => RinglogValidate::Header,
-            _ => RinglogValidate::Full,
+            ringlog_validate: match values.text("ringlog.validate").as_str() {
+                "header" => RinglogValidate::Header,
+                _ => RinglogValidate::Full,
+            },
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod interest;
 mod refusal;
+mod rules;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::{LeaderEpoch, Offset, Timestamp};
-use crate::config::{RinglogAck, RinglogValidate, TimestampType, TopicConfig};
+use crate::config::{RinglogAck, TimestampType, TopicConfig};
 use crate::io::{Planted, is_planted};
 use crate::log::header::BatchHeader;
 use crate::log::producers::Sequence;
@@ -27,10 +28,11 @@ use crate::log::{
     self, AbortedPlan, FlushPlan, Flushed, Log, LogOptions, ReadLimits, ReadPlan, Removal, Upkeep, Upkept,
 };
 use crate::wire::ErrorCode;
-use crate::wire::batch::{self, Arrived, Checked, Depth};
+use crate::wire::batch::{self, Arrived};
 
 pub use interest::{Interest, Interests};
 pub use refusal::{AppendError, ReadError, Refusal};
+pub use rules::rules;
 pub use tail::{Tail, end_of};
 pub use watch::{Watch, WatchGuard, Watches};
 
@@ -190,18 +192,8 @@ impl Partition {
         if self.is_offline {
             return Err(AppendError::Offline);
         }
-        let view = batch.check(self.depth())?;
+        let view = batch.check(&rules(&self.config, now))?;
         let size_bytes = view.size_bytes();
-        if size_bytes > self.config.max_message_bytes {
-            return Err(AppendError::TooLarge {
-                size_bytes,
-                size_bytes_max: self.config.max_message_bytes,
-            });
-        }
-        if self.config.cleanup_policy.compact && view.has_keyless_record() {
-            return Err(AppendError::KeylessOnCompacted);
-        }
-        self.check_timestamps(&view, now)?;
         if let Some(earlier) = self.earlier(view.bytes())? {
             return Ok(earlier);
         }
@@ -244,13 +236,6 @@ impl Partition {
             self.commit(end);
         }
         Ok(end)
-    }
-
-    fn depth(&self) -> Depth {
-        match self.config.ringlog_validate {
-            RinglogValidate::Full => Depth::Records,
-            RinglogValidate::Header => Depth::Header,
-        }
     }
 
     /// Whether what ends at `end` counts only once it is flushed (`ringlog.ack`, `flush.messages`).
@@ -389,28 +374,6 @@ impl Partition {
         match self.config.timestamp_type {
             TimestampType::LogAppendTime => now,
             TimestampType::CreateTime => Timestamp::NONE,
-        }
-    }
-
-    fn check_timestamps(&self, checked: &Checked<'_>, now: Timestamp) -> Result<(), AppendError> {
-        let Some((first, last)) = checked.timestamps() else {
-            return Ok(());
-        };
-        if self.config.timestamp_type == TimestampType::LogAppendTime {
-            return Ok(());
-        }
-        let earliest = now.0.saturating_sub(self.config.timestamp_before_max_ms);
-        let latest = now.0.saturating_add(self.config.timestamp_after_max_ms);
-        match [first, last]
-            .into_iter()
-            .find(|timestamp| !(earliest..=latest).contains(&timestamp.0))
-        {
-            Some(timestamp) => Err(AppendError::Timestamp {
-                timestamp,
-                earliest,
-                latest,
-            }),
-            None => Ok(()),
         }
     }
 

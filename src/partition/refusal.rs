@@ -1,29 +1,15 @@
 //! Why an append or a read was refused, and the one place where that becomes a Kafka error code.
 
-use crate::base::Timestamp;
 use crate::log;
 use crate::log::producers::SequenceError;
 use crate::wire::ErrorCode;
-use crate::wire::batch::BatchError;
+use crate::wire::batch::{Breaches, Unfit};
 
 /// Why a batch was not appended.
 #[derive(Debug)]
 pub enum AppendError {
-    /// The batch itself is wrong.
-    Batch(BatchError),
-    /// Larger than the topic's `max.message.bytes`.
-    TooLarge {
-        size_bytes: usize,
-        size_bytes_max: usize,
-    },
-    /// A compacted topic keeps the last value of each key, so it needs keys.
-    KeylessOnCompacted,
-    /// Outside what `message.timestamp.before.max.ms` and `message.timestamp.after.max.ms` allow.
-    Timestamp {
-        timestamp: Timestamp,
-        earliest: i64,
-        latest: i64,
-    },
+    /// The batch is wrong in itself, or for this topic.
+    Unfit(Unfit),
     /// Not the producer's next sequence, or an old epoch.
     Sequence(SequenceError),
     /// The log refused: the batch, or the disk.
@@ -52,11 +38,13 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// What was wrong, for the client's log.
     pub message: Option<String>,
+    /// The records that were wrong, where it was single ones; then these say more than the message.
+    pub breaches: Option<Box<Breaches>>,
 }
 
-impl From<BatchError> for AppendError {
-    fn from(error: BatchError) -> Self {
-        AppendError::Batch(error)
+impl From<Unfit> for AppendError {
+    fn from(unfit: Unfit) -> Self {
+        AppendError::Unfit(unfit)
     }
 }
 
@@ -84,9 +72,24 @@ impl From<log::ReadError> for ReadError {
     }
 }
 
+impl Refusal {
+    /// With words of what was wrong.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Refusal {
+        Refusal {
+            code,
+            message: Some(message.into()),
+            breaches: None,
+        }
+    }
+}
+
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
-        Refusal { code, message: None }
+        Refusal {
+            code,
+            message: None,
+            breaches: None,
+        }
     }
 }
 
@@ -128,38 +131,19 @@ fn sequence_code(error: SequenceError) -> ErrorCode {
 
 impl From<AppendError> for Refusal {
     fn from(error: AppendError) -> Self {
-        let (code, message) = match error {
-            AppendError::Batch(error) => (error.code(), error.to_string()),
-            AppendError::TooLarge {
-                size_bytes,
-                size_bytes_max,
-            } => (
-                ErrorCode::MESSAGE_TOO_LARGE,
-                format!("the batch is {size_bytes} bytes, max.message.bytes is {size_bytes_max}"),
-            ),
-            AppendError::KeylessOnCompacted => (
-                ErrorCode::INVALID_RECORD,
-                "a record without a key cannot be kept on a compacted topic".to_string(),
-            ),
-            AppendError::Timestamp {
-                timestamp,
-                earliest,
-                latest,
-            } => (
-                ErrorCode::INVALID_TIMESTAMP,
-                format!("timestamp {timestamp:?} is outside the topic's range {earliest}..={latest}"),
-            ),
-            AppendError::Sequence(error) => (sequence_code(error), error.to_string()),
-            AppendError::Log(error) => (log_code(&error), error.to_string()),
-            AppendError::Offline => (
+        match error {
+            AppendError::Unfit(Unfit::Records(breaches)) => Refusal {
+                code: breaches.code(),
+                message: None,
+                breaches: Some(breaches),
+            },
+            AppendError::Unfit(unfit) => Refusal::new(unfit.code(), unfit.to_string()),
+            AppendError::Sequence(error) => Refusal::new(sequence_code(error), error.to_string()),
+            AppendError::Log(error) => Refusal::new(log_code(&error), error.to_string()),
+            AppendError::Offline => Refusal::new(
                 ErrorCode::KAFKA_STORAGE_ERROR,
-                "a flush of this partition failed: nothing more is written to it before a restart"
-                    .to_string(),
+                "a flush of this partition failed: nothing more is written to it before a restart",
             ),
-        };
-        Refusal {
-            code,
-            message: Some(message),
         }
     }
 }

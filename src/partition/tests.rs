@@ -11,9 +11,10 @@ use crate::config::Config;
 use crate::log::testing::{Producer, end_of_transaction, transactional};
 use crate::log::{Opened, Resume};
 use crate::wire::ErrorCode;
-use crate::wire::batch::{BatchBuilder, BatchView};
+use crate::wire::batch::{BatchBuilder, BatchView, Breach};
 use crate::wire::compression::Codec;
 
+const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 const NOW: Timestamp = Timestamp(1_703_462_400_000);
 const EPOCH: LeaderEpoch = LeaderEpoch(4);
 const ALL: Isolation = Isolation::ReadUncommitted;
@@ -119,16 +120,46 @@ fn offset_and_epoch_are_written_in_place_and_the_batch_stays_valid() {
 #[test]
 fn the_append_time_takes_the_producers_place() {
     let mut fixture = Fixture::with(&[("message.timestamp.type", "LogAppendTime")]);
-    // Years off: a time that the broker replaces is not judged.
-    let appended = fixture.append(batch_of(&[(None, 5)])).unwrap();
-    assert_eq!(appended.append_time, NOW);
-    let bytes = fixture.read(0).unwrap();
-    assert_eq!(
-        batch::validate(&bytes, batch::Depth::Records)
-            .unwrap()
-            .max_timestamp(),
-        NOW
-    );
+    for (offset, codec) in (0..).zip(CODECS) {
+        // Years off: a time that the broker replaces is not judged.
+        let appended = fixture.append(batch_in(codec, &[(None, 5)])).unwrap();
+        assert_eq!(appended.append_time, NOW);
+        let bytes = fixture.read(offset).unwrap();
+        let stored = BatchView::first(&bytes).unwrap();
+        assert_eq!(stored.timestamp_type(), batch::TimestampType::LogAppendTime);
+        assert_eq!(stored.max_timestamp(), NOW, "{codec}");
+        assert!(stored.crc_is_valid(), "{codec}");
+    }
+}
+
+#[test]
+fn a_refusal_names_the_records_that_broke_a_rule() {
+    let late = Breach::Time {
+        timestamp: Timestamp(NOW.0 + 1001),
+        earliest: Timestamp(NOW.0.saturating_sub(i64::MAX)),
+        latest: Timestamp(NOW.0 + 1000),
+    };
+    let records = [(Some("k"), NOW.0), (None, NOW.0), (Some("k"), NOW.0 + 1001)];
+    let compacted = ("cleanup.policy", "compact,delete");
+    let ahead = ("message.timestamp.after.max.ms", "1000");
+    let keyless = Breach::Keyless;
+    for (configs, code, named) in [
+        (&[compacted][..], ErrorCode::INVALID_RECORD, &[(1, keyless)][..]),
+        (&[ahead], ErrorCode::INVALID_TIMESTAMP, &[(2, late)]),
+        (
+            &[compacted, ahead],
+            ErrorCode::INVALID_TIMESTAMP,
+            &[(1, keyless), (2, late)],
+        ),
+    ] {
+        for codec in CODECS {
+            let refusal = Fixture::with(configs)
+                .append(batch_in(codec, &records))
+                .unwrap_err();
+            assert_eq!(refusal.code, code, "{codec}");
+            assert_eq!(refusal.breaches.expect("records").named, named, "{codec}");
+        }
+    }
 }
 
 #[test]

@@ -364,14 +364,11 @@ fn refusal(error: io::Error) -> Refusal {
         .get_ref()
         .and_then(|error| error.downcast_ref::<QuorumError>());
     match quorum {
-        Some(QuorumError::Batch(error)) => Refusal {
-            code: ErrorCode::POLICY_VIOLATION,
-            message: Some(error.to_string()),
-        },
-        _ => Refusal {
-            code: ErrorCode::KAFKA_STORAGE_ERROR,
-            message: Some(format!("the metadata log could not be written: {error}")),
-        },
+        Some(QuorumError::Batch(error)) => Refusal::new(ErrorCode::POLICY_VIOLATION, error.to_string()),
+        _ => Refusal::new(
+            ErrorCode::KAFKA_STORAGE_ERROR,
+            format!("the metadata log could not be written: {error}"),
+        ),
     }
 }
 

@@ -4,6 +4,7 @@
 //! asked for through [`link`]. The shard of core 0 also holds the controller. A shard ends with its core's `main`.
 
 mod administration;
+mod arrival;
 mod asked;
 mod checkpoints;
 mod clients;
@@ -29,6 +30,7 @@ mod retention;
 mod routing;
 mod snapshots;
 mod time_slice;
+mod topic_configs;
 mod topics;
 mod unsent;
 mod upkeep;
@@ -39,16 +41,14 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::BytesMut;
-
 use crate::base::{CoreId, PartitionIndex, TopicId, TopicPartition};
-use crate::config::{Config, RinglogValidate, TopicConfig};
+use crate::config::Config;
 use crate::io;
 use crate::io::local::{Notify, Sender};
 use crate::io::mesh::Port;
 use crate::metadata::Image;
 use crate::metadata::controller::ProducerIdBlock;
-use crate::partition::{AppendError, Appended, Refusal, WatchGuard};
+use crate::partition::{Appended, Refusal, WatchGuard};
 use crate::wire::ErrorCode;
 use crate::wire::batch::Arrived;
 
@@ -61,6 +61,7 @@ use link::Link;
 use message::{Reply, Request};
 use owned::Owned;
 use places::Places;
+use topic_configs::TopicConfigs;
 
 pub use administration::{Altered, Grown};
 pub use asked::AskedFrame;
@@ -90,6 +91,7 @@ pub struct Shard {
     image: RefCell<Image>,
     /// The node's settings with what the image sets on brokers over them.
     config: RefCell<Rc<Config>>,
+    topic_configs: TopicConfigs,
     owned: RefCell<Owned>,
     link: Rc<Link>,
     cold_reads: Rc<ColdReads>,
@@ -134,6 +136,7 @@ impl Shard {
             owned: RefCell::new(Owned::new(&node.config)),
             image: RefCell::new(Image::empty()),
             config: RefCell::new(Rc::new(node.config.clone())),
+            topic_configs: TopicConfigs::default(),
             link: Link::new(port, node.cores),
             cold_reads: ColdReads::start(),
             flushing: Flushing::default(),
@@ -220,28 +223,6 @@ impl Shard {
         } else {
             Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
         }
-    }
-
-    /// Takes one partition's records of a produce request. Only what takes long is looked into here, other tasks in between: records
-    /// that have to be decompressed. The rest is checked as it is appended.
-    ///
-    /// # Errors
-    /// What the producer did wrong.
-    pub async fn arrive(&self, partition: TopicPartition, records: BytesMut) -> Result<Arrived, Refusal> {
-        let mut batch = Arrived::from(records);
-        if batch.is_slow() && self.looks_into(partition.topic) {
-            let checked = batch.check_in_turns(io::yield_now).await;
-            checked.map_err(|error| Refusal::from(AppendError::from(error)))?;
-        }
-        Ok(batch)
-    }
-
-    fn looks_into(&self, topic: TopicId) -> bool {
-        let image = self.image.borrow();
-        image.topic(topic).is_some_and(|topic| {
-            let own = image.topic_configs(&topic.name);
-            TopicConfig::ringlog_validate(&self.config.borrow(), own) == RinglogValidate::Full
-        })
     }
 
     /// Appends to a partition that this core [owns](Self::owns).

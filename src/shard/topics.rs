@@ -5,7 +5,6 @@ use std::io;
 use std::rc::Rc;
 
 use crate::base::{TopicId, TopicPartition};
-use crate::config::TopicConfig;
 use crate::io::{now, random_uuid, spawn, wall_now};
 use crate::log::dir::{self, FoundPartition};
 use crate::log::{self, LogError, Opened, Removal, Resume};
@@ -36,6 +35,7 @@ impl Shard {
     /// Takes the node's first image and opens this core's part of it.
     pub(super) async fn open_image(self: &Rc<Self>, image: Image) -> Result<(), LogError> {
         *self.image.borrow_mut() = image;
+        self.topic_configs.forget();
         self.open_owned().await
     }
 
@@ -185,6 +185,7 @@ impl Shard {
             self.places.borrow_mut().take_limits(limits);
         }
         *self.config.borrow_mut() = Rc::new(config);
+        self.topic_configs.forget();
     }
 
     /// Applies a committed batch to the image alone: at the start, before any partition is open.
@@ -200,10 +201,12 @@ impl Shard {
                     .apply_batch(&batch)
                     .map_err(|error| error.to_string())
             });
-        match applied {
-            Ok(changes) => changes,
-            Err(error) => panic!("a committed metadata batch does not apply: {error}"),
+        let changes =
+            applied.unwrap_or_else(|error| panic!("a committed metadata batch does not apply: {error}"));
+        if changes.iter().any(is_of_configs) {
+            self.topic_configs.forget();
         }
+        changes
     }
 
     /// Opens what is new of a topic's partitions on this core and takes over what changed of the others; those that can't
@@ -215,8 +218,6 @@ impl Shard {
         slice: &mut TimeSlice,
     ) -> Vec<(TopicPartition, LogError)> {
         let mut failed = Vec::new();
-        // All of a topic's partitions share it.
-        let mut config = None;
         for some in self.assigned_here(topic).chunks(MADE_AT_ONCE) {
             let made = some.iter().map(|partition| self.make_files(*partition));
             for (partition, is_made) in some.iter().zip(join_all(made).await) {
@@ -226,7 +227,7 @@ impl Shard {
                     When::AtStart => (self.node.opened, self.checkpointed(*partition)),
                     When::Later => (Opened::AfterCleanStop, Resume::default()),
                 };
-                let taken = slice.spend(|| self.take(*partition, &mut config, left)).await;
+                let taken = slice.spend(|| self.take(*partition, left)).await;
                 failed.extend(taken.err().map(|error| (*partition, error)));
             }
         }
@@ -279,7 +280,6 @@ impl Shard {
     fn take(
         self: &Rc<Self>,
         partition: TopicPartition,
-        config: &mut Option<Rc<TopicConfig>>,
         (opened, resume): (Opened, Resume),
     ) -> Result<(), LogError> {
         let image = self.image.borrow();
@@ -289,14 +289,14 @@ impl Shard {
         else {
             return Ok(());
         };
-        let config = config.get_or_insert_with(|| {
-            Rc::new(TopicConfig::new(&self.config(), image.topic_configs(&topic.name)))
-        });
+        let Some(config) = self.topic_config(partition.topic) else {
+            return Ok(());
+        };
         let assigned = Assigned {
             partition,
             topic_name: &topic.name,
             leader_epoch: state.leader_epoch,
-            config: config.clone(),
+            config,
             resume,
         };
         self.owned
@@ -313,7 +313,7 @@ impl Shard {
             return;
         };
         // What the first try left may be half of what it should be: looked at as after a crash.
-        if let Err(error) = self.take(partition, &mut None, (Opened::AfterCrash, resume)) {
+        if let Err(error) = self.take(partition, (Opened::AfterCrash, resume)) {
             tracing::error!("{partition} stays closed: {error}");
         }
     }
@@ -347,5 +347,13 @@ impl Shard {
     /// How many partitions this core has open.
     pub fn owned_count(&self) -> usize {
         self.owned.borrow().len()
+    }
+}
+
+/// Whether what is known of topics' settings may be so no more.
+fn is_of_configs(change: &Change) -> bool {
+    match change {
+        Change::TopicConfigs { .. } | Change::TopicRemoved(_) | Change::BrokerConfigs | Change::All => true,
+        Change::Partition { .. } | Change::Broker(_) | Change::Features => false,
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use super::messages::*;
 use crate::base::Timestamp;
 use crate::wire::api::ApiKey;
-use crate::wire::batch::{self, BatchView, Depth, MAGIC, Record, layout};
+use crate::wire::batch::{self, BatchView, Depth, MAGIC, Record, Rules, Unfit, layout};
 use crate::wire::decoder::Decoder;
 use crate::wire::encoder::Encoder;
 use crate::wire::frame;
@@ -102,11 +102,12 @@ fn mend(batch: &mut [u8]) {
 
 /// What the walk says of a batch is what its records say that a consumer reads.
 fn validate(bytes: &[u8]) {
-    let Ok(checked) = batch::validate(bytes, Depth::Records) else {
+    let rules = Rules::of_any_topic;
+    let Ok(checked) = batch::validate(bytes, &rules(Depth::Records)) else {
         return;
     };
     assert!(
-        batch::validate(bytes, Depth::Header).is_ok(),
+        batch::validate(bytes, &rules(Depth::Header)).is_ok(),
         "a look at less finds more"
     );
     let Some(seen) = read_records(&checked) else {
@@ -115,7 +116,15 @@ fn validate(bytes: &[u8]) {
     let count = usize::try_from(checked.records_count()).expect("more than none");
     assert_eq!(seen.count, count);
     assert_eq!(seen.latest, Some(checked.latest_timestamp()));
-    assert_eq!(seen.first_keyless, checked.first_keyless());
+    let keyed = Rules {
+        needs_keys: true,
+        ..rules(Depth::Records)
+    };
+    let first_keyless = match batch::validate(bytes, &keyed) {
+        Err(Unfit::Records(breaches)) => breaches.named.first().map(|(index, _)| *index),
+        _ => None,
+    };
+    assert_eq!(seen.first_keyless, first_keyless);
 }
 
 #[derive(Default)]

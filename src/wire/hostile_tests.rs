@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::base::Timestamp;
 use crate::wire::allocations::peak_bytes;
-use crate::wire::batch::{self, BatchBuilder, Depth, layout};
+use crate::wire::batch::{self, BatchBuilder, Depth, Rules, layout};
 use crate::wire::compression::{self, Codec};
 use crate::wire::frame;
 use crate::wire::sample::Source;
@@ -62,7 +62,9 @@ fn read_as_everything(bytes: &[u8], source: &mut Source) {
 
 fn validate_within_bounds(bytes: &[u8]) {
     for depth in [Depth::Records, Depth::Header] {
-        let (_, peak) = peak_bytes(|| batch::validate(bytes, depth).map(|checked| checked.first_keyless()));
+        let rules = Rules::of_any_topic(depth);
+        let (_, peak) =
+            peak_bytes(|| batch::validate(bytes, &rules).map(|checked| checked.latest_timestamp()));
         assert!(
             peak <= bytes_max(bytes),
             "{peak} bytes for a batch of {}",

@@ -7,6 +7,7 @@ mod build;
 mod edit;
 mod error;
 mod record;
+mod rules;
 mod validate;
 mod walk;
 
@@ -19,6 +20,7 @@ pub use build::{BatchBuilder, ControlType};
 pub use edit::{set_base_offset, set_create_time, set_leader_epoch, set_log_append_time};
 pub use error::{BatchError, RecordFault};
 pub use record::{Headers, Record, RecordIter};
+pub use rules::{BREACHES_NAMED_MAX, Breach, Breaches, Rules, Times, Unfit};
 pub use validate::{Arrived, Checked, Depth, validate};
 pub use walk::DECOMPRESSED_BYTES_MAX;
 

@@ -7,6 +7,31 @@ use super::*;
 use crate::wire::error::ErrorCode;
 use crate::wire::fixtures::fixture;
 
+/// What is wrong with a batch for any topic.
+fn validate(bytes: &[u8], depth: Depth) -> Result<Checked<'_>, BatchError> {
+    super::validate(bytes, &Rules::of_any_topic(depth)).map_err(|unfit| match unfit {
+        Unfit::Batch(error) => error,
+        other => panic!("no rule was given: {other}"),
+    })
+}
+
+/// What breaks these rules.
+fn breaches(bytes: &[u8], rules: &Rules) -> Breaches {
+    match super::validate(bytes, rules) {
+        Ok(_) => Breaches::default(),
+        Err(Unfit::Records(breaches)) => *breaches,
+        Err(other) => panic!("a sound batch: {other}"),
+    }
+}
+
+/// Every record is to have a key.
+fn keyed(depth: Depth) -> Rules {
+    Rules {
+        needs_keys: true,
+        ..Rules::of_any_topic(depth)
+    }
+}
+
 const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 const PAYLOAD_BYTES_MAX: usize = 10_000;
 
@@ -391,17 +416,23 @@ fn records_are_walked_across_the_pieces_that_they_decompress_to() {
         }
         let bytes = builder.build();
         let batch = validate(&bytes, Depth::Records).expect("valid");
-        assert_eq!(
-            batch.timestamps(),
-            Some((Timestamp(94), Timestamp(100))),
-            "{codec}"
-        );
-        assert_eq!(batch.first_keyless(), Some(0), "{codec}");
+        assert_eq!(batch.latest_timestamp(), Timestamp(100), "{codec}");
+        assert_eq!(breaches(&bytes, &keyed(Depth::Records)).count, 7, "{codec}");
     }
 }
 
 #[test]
 fn keyless_records_and_times_are_told_whatever_the_codec() {
+    let (earliest, latest) = (Timestamp(1_700_000_000_000), Timestamp(1_700_000_000_004));
+    let within = |depth| Rules {
+        times: Times::Kept { earliest, latest },
+        ..Rules::of_any_topic(depth)
+    };
+    let outside = |timestamp| Breach::Time {
+        timestamp: Timestamp(timestamp),
+        earliest,
+        latest,
+    };
     for codec in CODECS {
         let bytes = kafkas_records(codec).build();
         let bytes = changed(
@@ -410,29 +441,99 @@ fn keyless_records_and_times_are_told_whatever_the_codec() {
             77i64.to_be_bytes(),
         );
         let batch = validate(&bytes, Depth::Records).expect("valid");
-        assert_eq!(batch.first_keyless(), Some(1), "{codec}");
-        assert_eq!(
-            batch.timestamps(),
-            Some((Timestamp(1_699_999_999_999), Timestamp(1_700_000_000_005))),
-            "{codec}"
-        );
         assert_eq!(batch.latest_timestamp(), Timestamp(1_700_000_000_005), "{codec}");
+        let keyless = breaches(&bytes, &keyed(Depth::Records));
+        assert_eq!(keyless.named, [(1, Breach::Keyless)], "{codec}");
+        assert_eq!(keyless.code(), ErrorCode::INVALID_RECORD);
+        let late = breaches(&bytes, &within(Depth::Records));
+        let expected = [(1, outside(1_700_000_000_005)), (2, outside(1_699_999_999_999))];
+        assert_eq!(late.named, expected, "{codec}");
+        assert_eq!((late.count, late.code()), (2, ErrorCode::INVALID_TIMESTAMP));
         if codec != Codec::None {
             let batch = validate(&bytes, Depth::Header).expect("valid");
-            assert_eq!(batch.first_keyless(), None, "{codec}");
             assert_eq!(batch.latest_timestamp(), Timestamp(77), "{codec}");
+            assert_eq!(breaches(&bytes, &keyed(Depth::Header)).count, 0, "{codec}");
+            let unnamed = breaches(&bytes, &within(Depth::Header));
+            assert_eq!(unnamed.code(), ErrorCode::INVALID_TIMESTAMP, "{codec}");
+            assert!(unnamed.named.is_empty());
         }
     }
 }
 
 #[test]
-fn records_with_keys_are_not_called_keyless() {
-    let bytes = one_record();
-    assert!(
-        !validate(&bytes, Depth::Records)
-            .expect("valid")
-            .has_keyless_record()
-    );
+fn a_record_without_a_key_is_told_of_that_alone() {
+    let mut builder = BatchBuilder::new(Codec::None);
+    builder.add(Timestamp(5), None, None, &[]);
+    builder.add(Timestamp(5), Some(b"k"), None, &[]);
+    builder.add(Timestamp::NONE, Some(b"k"), None, &[]);
+    let (earliest, latest) = (Timestamp(10), Timestamp(20));
+    let rules = Rules {
+        times: Times::Kept { earliest, latest },
+        ..keyed(Depth::Records)
+    };
+    let timestamp = Timestamp(5);
+    let time = Breach::Time {
+        timestamp,
+        earliest,
+        latest,
+    };
+    let found = breaches(&builder.build(), &rules);
+    assert_eq!(found.named, [(0, Breach::Keyless), (1, time)]);
+    assert_eq!(found.code(), ErrorCode::INVALID_TIMESTAMP);
+}
+
+#[test]
+fn a_producer_may_not_say_that_the_broker_set_the_times() {
+    for codec in CODECS {
+        let mut bytes = BytesMut::from(&kafkas_records(codec).build()[..]);
+        set_log_append_time(&mut bytes, Timestamp(1_700_000_000_005));
+        for depth in [Depth::Records, Depth::Header] {
+            let replaced = Rules {
+                times: Times::Replaced,
+                ..Rules::of_any_topic(depth)
+            };
+            let found = breaches(&bytes, &replaced);
+            assert_eq!(found.code(), ErrorCode::INVALID_TIMESTAMP, "{codec} {depth:?}");
+            if depth == Depth::Records {
+                assert_eq!(found.named, [0, 1, 2].map(|index| (index, Breach::AppendTime)));
+            }
+            // Where the producer's times are kept, Kafka looks at nothing but the time.
+            let kept = breaches(&bytes, &Rules::of_any_topic(depth));
+            assert_eq!(kept, Breaches::default(), "{codec} {depth:?}");
+        }
+    }
+}
+
+#[test]
+fn of_very_many_records_that_break_a_rule_some_are_named() {
+    let mut builder = BatchBuilder::new(Codec::Zstd);
+    for _ in 0..BREACHES_NAMED_MAX + 100 {
+        builder.add(Timestamp(5), None, None, &[]);
+    }
+    let found = breaches(&builder.build(), &keyed(Depth::Records));
+    assert_eq!(found.count, BREACHES_NAMED_MAX + 100);
+    assert_eq!(found.named.len(), BREACHES_NAMED_MAX);
+}
+
+#[test]
+fn a_batch_above_the_topics_size_is_refused_before_it_is_looked_at() {
+    let mut bytes = one_record();
+    let size_bytes = bytes.len();
+    let rules = |size_bytes_max| Rules {
+        size_bytes_max,
+        ..Rules::of_any_topic(Depth::Records)
+    };
+    assert!(super::validate(&bytes, &rules(size_bytes)).is_ok());
+    // As Kafka: damage counts only of what is not too large.
+    bytes[layout::CRC] ^= 1;
+    let size_bytes_max = size_bytes - 1;
+    let refused = super::validate(&bytes, &rules(size_bytes_max)).expect_err("one byte too many");
+    let expected = Unfit::TooLarge {
+        size_bytes,
+        size_bytes_max,
+    };
+    assert_eq!(refused, expected);
+    assert_eq!(refused.code(), ErrorCode::MESSAGE_TOO_LARGE);
 }
 
 #[test]

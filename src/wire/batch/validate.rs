@@ -8,9 +8,11 @@ use std::ops::Deref;
 
 use bytes::BytesMut;
 
+use super::rules::{Breaches, Rules, Unfit};
 use super::walk::{Walk, at_once};
-use super::{BatchError, BatchView, RecordFault, size_bytes_at};
+use super::{BatchError, BatchView, RecordFault, TimestampType, size_bytes_at};
 use crate::base::Timestamp;
+use crate::wire::compression::Codec;
 
 /// How far a batch is looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +33,7 @@ pub struct Checked<'a> {
 /// What the records say; of a compressed batch that is taken at its header's word, what that says.
 #[derive(Clone, Copy, Debug, Default)]
 struct Summary {
-    timestamps: Option<(Timestamp, Timestamp)>,
     latest: Option<Timestamp>,
-    first_keyless: Option<i32>,
 }
 
 impl<'a> Deref for Checked<'a> {
@@ -45,21 +45,6 @@ impl<'a> Deref for Checked<'a> {
 }
 
 impl Checked<'_> {
-    /// The place of the first record without a key: not for compacted topics.
-    pub fn first_keyless(&self) -> Option<i32> {
-        self.summary.first_keyless
-    }
-
-    /// Whether a record has no key.
-    pub fn has_keyless_record(&self) -> bool {
-        self.first_keyless().is_some()
-    }
-
-    /// The earliest and the latest timestamp of its records, those without one left out.
-    pub fn timestamps(&self) -> Option<(Timestamp, Timestamp)> {
-        self.summary.timestamps
-    }
-
     /// The latest timestamp of its records, −1 when none has one. The header may say otherwise; Kafka then corrects
     /// the header (see [`set_create_time`](super::set_create_time)).
     pub fn latest_timestamp(&self) -> Timestamp {
@@ -85,18 +70,18 @@ impl From<BytesMut> for Arrived {
 }
 
 impl Arrived {
-    /// Whether looking into it may take long: it is compressed.
-    pub fn is_slow(&self) -> bool {
-        BatchView::first(&self.records).is_ok_and(|batch| batch.is_compressed())
+    /// The codec that it is in, where that can be told.
+    pub fn codec(&self) -> Option<Codec> {
+        BatchView::first(&self.records).ok()?.codec().ok()
     }
 
     /// Checks it as [`validate`] does, with a `turn` for others after every few hundred KiB that are decompressed. What was learnt
-    /// goes with it.
+    /// goes with it, and it isn't checked again.
     ///
     /// # Errors
     /// As [`validate`].
-    pub async fn check_in_turns(&mut self, turn: impl AsyncFn()) -> Result<(), BatchError> {
-        let checked = validate_in_turns(&self.records, Depth::Records, turn).await?;
+    pub async fn check_in_turns(&mut self, rules: &Rules, turn: impl AsyncFn()) -> Result<(), Unfit> {
+        let checked = validate_in_turns(&self.records, rules, turn).await?;
         self.summary = Some(Box::new(checked.summary));
         Ok(())
     }
@@ -105,13 +90,13 @@ impl Arrived {
     ///
     /// # Errors
     /// As [`validate`].
-    pub fn check(&self, depth: Depth) -> Result<Checked<'_>, BatchError> {
+    pub fn check(&self, rules: &Rules) -> Result<Checked<'_>, Unfit> {
         match &self.summary {
             Some(summary) => Ok(Checked {
                 view: BatchView::first(&self.records)?,
                 summary: **summary,
             }),
-            None => validate(&self.records, depth),
+            None => validate(&self.records, rules),
         }
     }
 
@@ -121,44 +106,51 @@ impl Arrived {
     }
 }
 
-/// Checks the produce data of one partition: exactly one batch, whole, of format 2, and consistent.
+/// Checks the produce data of one partition: exactly one batch, whole, of format 2, consistent, and within the topic's rules.
 ///
 /// # Errors
 /// What is wrong with it; also records that decompress to more than
 /// [`DECOMPRESSED_BYTES_MAX`](super::DECOMPRESSED_BYTES_MAX).
-pub fn validate(bytes: &[u8], depth: Depth) -> Result<Checked<'_>, BatchError> {
-    at_once(validate_in_turns(bytes, depth, async || {}))
+pub fn validate<'a>(bytes: &'a [u8], rules: &Rules) -> Result<Checked<'a>, Unfit> {
+    at_once(validate_in_turns(bytes, rules, async || {}))
 }
 
 /// As [`validate`], with a turn for others after every few hundred KiB that are decompressed.
-async fn validate_in_turns(
-    bytes: &[u8],
-    depth: Depth,
+async fn validate_in_turns<'a>(
+    bytes: &'a [u8],
+    rules: &Rules,
     turn: impl AsyncFn(),
-) -> Result<Checked<'_>, BatchError> {
+) -> Result<Checked<'a>, Unfit> {
     if bytes.is_empty() {
-        return Err(BatchError::Empty);
+        return Err(BatchError::Empty.into());
     }
     let view = BatchView::first(bytes)?;
     refuse_more(&bytes[view.size_bytes()..])?;
-    if view.base_offset().0 != 0 {
-        return Err(BatchError::BaseOffset {
-            base_offset: view.base_offset().0,
-        });
-    }
-    if !view.crc_is_valid() {
-        return Err(BatchError::Crc {
-            stored: view.crc(),
-            computed: view.computed_crc(),
-        });
-    }
+    check_base_offset(&view)?;
+    rules.check_size(view.size_bytes())?;
+    check_crc(&view)?;
     view.codec()?;
     validate_header(&view)?;
-    let summary = match depth {
-        Depth::Header if view.is_compressed() => Summary::of_header(&view),
-        _ => Summary::of_records(&view, turn).await?,
+    let summary = match rules.depth {
+        Depth::Header if view.is_compressed() => Summary::of_header(&view, rules)?,
+        _ => Summary::of_records(&view, rules, turn).await?,
     };
     Ok(Checked { view, summary })
+}
+
+fn check_base_offset(view: &BatchView<'_>) -> Result<(), BatchError> {
+    match view.base_offset().0 {
+        0 => Ok(()),
+        base_offset => Err(BatchError::BaseOffset { base_offset }),
+    }
+}
+
+fn check_crc(view: &BatchView<'_>) -> Result<(), BatchError> {
+    let (stored, computed) = (view.crc(), view.computed_crc());
+    match stored == computed {
+        true => Ok(()),
+        false => Err(BatchError::Crc { stored, computed }),
+    }
 }
 
 /// Refuses what lies behind the one batch; as in Kafka, nonsense is called corrupt first.
@@ -196,24 +188,21 @@ fn validate_header(view: &BatchView<'_>) -> Result<(), BatchError> {
 }
 
 impl Summary {
-    fn of_header(view: &BatchView<'_>) -> Summary {
-        let times = [view.base_timestamp(), view.max_timestamp()];
-        let mut told = times
-            .into_iter()
-            .filter(|&timestamp| timestamp != Timestamp::NONE);
-        let timestamps = told.next().map(|first| told.fold((first, first), widened));
-        Summary {
-            timestamps,
-            latest: None,
-            first_keyless: None,
+    fn of_header(view: &BatchView<'_>, rules: &Rules) -> Result<Summary, Unfit> {
+        let times = match view.timestamp_type() {
+            TimestampType::CreateTime => [view.base_timestamp(), view.max_timestamp()],
+            TimestampType::LogAppendTime => [view.max_timestamp(); 2],
+        };
+        let breach = |timestamp| rules.times.breach(view.timestamp_type(), timestamp);
+        match times.into_iter().find_map(breach) {
+            Some(_) => Err(Unfit::Records(Box::new(Breaches::of_header()))),
+            None => Ok(Summary::default()),
         }
     }
 
-    async fn of_records(view: &BatchView<'_>, turn: impl AsyncFn()) -> Result<Summary, BatchError> {
-        let mut summary = Summary {
-            latest: Some(Timestamp::NONE),
-            ..Summary::default()
-        };
+    async fn of_records(view: &BatchView<'_>, rules: &Rules, turn: impl AsyncFn()) -> Result<Summary, Unfit> {
+        let (mut latest, kind) = (Timestamp::NONE, view.timestamp_type());
+        let mut breaches = Breaches::default();
         let mut walk = Walk::new(view, turn)?;
         for index in 0..view.records_count() {
             let record = walk.record(index).await?;
@@ -221,22 +210,17 @@ impl Summary {
                 let fault = RecordFault::OffsetDelta {
                     offset_delta: record.offset_delta,
                 };
-                return Err(BatchError::Record { index, fault });
+                return Err(BatchError::Record { index, fault }.into());
             }
-            summary.latest = summary.latest.max(Some(record.timestamp));
-            if record.timestamp != Timestamp::NONE {
-                let so_far = summary.timestamps.unwrap_or((record.timestamp, record.timestamp));
-                summary.timestamps = Some(widened(so_far, record.timestamp));
-            }
-            if !record.has_key {
-                summary.first_keyless = summary.first_keyless.or(Some(index));
+            latest = latest.max(record.timestamp);
+            if let Some(breach) = rules.breach(kind, &record) {
+                breaches.add(index, breach);
             }
         }
         walk.end(view.last_offset_delta()).await?;
-        Ok(summary)
+        if breaches.count > 0 {
+            return Err(Unfit::Records(Box::new(breaches)));
+        }
+        Ok(Summary { latest: Some(latest) })
     }
-}
-
-fn widened((earliest, latest): (Timestamp, Timestamp), timestamp: Timestamp) -> (Timestamp, Timestamp) {
-    (earliest.min(timestamp), latest.max(timestamp))
 }
