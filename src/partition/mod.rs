@@ -198,15 +198,14 @@ impl Partition {
             return Ok(earlier);
         }
         let base_offset = self.log.end_offset();
-        let (latest, stated) = (view.latest_timestamp(), view.max_timestamp());
+        let latest = view.latest_timestamp();
         let mut records = batch.into_records();
         batch::set_base_offset(&mut records, base_offset);
         batch::set_leader_epoch(&mut records, self.leader_epoch);
         match self.config.timestamp_type {
             TimestampType::LogAppendTime => batch::set_log_append_time(&mut records, now),
-            // Kafka corrects a header that names another latest time than its records have.
-            TimestampType::CreateTime if latest != stated => batch::set_create_time(&mut records, latest),
-            TimestampType::CreateTime => {}
+            // Kafka corrects a header that names another latest time than its records have, or says that the broker set them.
+            TimestampType::CreateTime => batch::set_create_time(&mut records, latest),
         }
         let end = self.write(records.freeze(), now)?;
         Ok(Appended {

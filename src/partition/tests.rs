@@ -133,6 +133,24 @@ fn the_append_time_takes_the_producers_place() {
 }
 
 #[test]
+fn a_batch_that_claims_the_brokers_time_is_the_producers_where_that_is_kept() {
+    for codec in CODECS {
+        let mut fixture = Fixture::new();
+        let mut claims = batch_in(codec, &[(None, NOW.0)]);
+        batch::set_log_append_time(&mut claims, NOW);
+        fixture.append(claims).unwrap();
+        let bytes = fixture.read(0).unwrap();
+        let stored = BatchView::first(&bytes).unwrap();
+        assert_eq!(
+            stored.timestamp_type(),
+            batch::TimestampType::CreateTime,
+            "{codec}"
+        );
+        assert!(stored.crc_is_valid(), "{codec}");
+    }
+}
+
+#[test]
 fn a_refusal_names_the_records_that_broke_a_rule() {
     let late = Breach::Time {
         timestamp: Timestamp(NOW.0 + 1001),
