@@ -1,11 +1,12 @@
 //! Record batches of format 2 (KIP-98, Kafka's `DefaultRecordBatch`), viewed where they lie.
 //!
-//! A batch is validated once, gets its base offset and leader epoch written in place, and is never encoded again.
-//! Neither field is under the checksum, which covers everything from the attributes on.
+//! A batch is validated once, gets its base offset and leader epoch written in place, and is not encoded again unless its topic asks
+//! for another codec. Neither field is under the checksum, which covers everything from the attributes on.
 
 mod build;
 mod edit;
 mod error;
+mod recode;
 mod record;
 mod rules;
 mod validate;

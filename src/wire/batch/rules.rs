@@ -72,6 +72,8 @@ pub enum Unfit {
         size_bytes: usize,
         size_bytes_max: usize,
     },
+    /// It would be larger than the topic takes in the codec that the topic asks for.
+    TooLargeRecoded { size_bytes_max: usize },
     /// Records break the topic's rules.
     Records(Box<Breaches>),
 }
@@ -162,7 +164,7 @@ impl Unfit {
     pub fn code(&self) -> ErrorCode {
         match self {
             Unfit::Batch(error) => error.code(),
-            Unfit::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+            Unfit::TooLarge { .. } | Unfit::TooLargeRecoded { .. } => ErrorCode::MESSAGE_TOO_LARGE,
             Unfit::Records(breaches) => breaches.code(),
         }
     }
@@ -184,6 +186,10 @@ impl fmt::Display for Unfit {
             } => write!(
                 f,
                 "the batch is {size_bytes} bytes, max.message.bytes is {size_bytes_max}"
+            ),
+            Unfit::TooLargeRecoded { size_bytes_max } => write!(
+                f,
+                "in the topic's compression.type the batch is more than max.message.bytes, which is {size_bytes_max}"
             ),
             Unfit::Records(breaches) => write!(f, "{} records break the topic's rules", breaches.count),
         }

@@ -8,11 +8,12 @@ use std::ops::Deref;
 
 use bytes::BytesMut;
 
+use super::recode::{self, recode};
 use super::rules::{Breaches, Rules, Unfit};
 use super::walk::{Walk, at_once};
 use super::{BatchError, BatchView, RecordFault, TimestampType, size_bytes_at};
 use crate::base::Timestamp;
-use crate::wire::compression::Codec;
+use crate::wire::compression::{Codec, Effort};
 
 /// How far a batch is looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Checked<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Summary {
     latest: Option<Timestamp>,
+    /// What the records are unpacked.
+    payload_bytes: Option<usize>,
 }
 
 impl<'a> Deref for Checked<'a> {
@@ -84,6 +87,34 @@ impl Arrived {
         let checked = validate_in_turns(&self.records, rules, turn).await?;
         self.summary = Some(Box::new(checked.summary));
         Ok(())
+    }
+
+    /// Whether it takes more than one turn to [recode](Self::recode_in_turns).
+    pub fn is_large(&self) -> bool {
+        self.payload_bytes() > recode::TURN_BYTES
+    }
+
+    /// Puts it into another codec, with a `turn` for others after every few dozen KiB.
+    ///
+    /// # Errors
+    /// When it is larger than `size_bytes_max` then.
+    ///
+    /// # Panics
+    /// If its records were not looked into.
+    pub async fn recode_in_turns(
+        &mut self,
+        effort: Effort,
+        size_bytes_max: usize,
+        turn: impl AsyncFn(),
+    ) -> Result<(), Unfit> {
+        let view = BatchView::first(&self.records)?;
+        self.records = recode(&view, self.payload_bytes(), effort, size_bytes_max, turn).await?;
+        Ok(())
+    }
+
+    fn payload_bytes(&self) -> usize {
+        let summary = self.summary.as_ref().expect("it was checked");
+        summary.payload_bytes.expect("its records were looked into")
     }
 
     /// Checks it, unless that was done on the way.
@@ -217,10 +248,13 @@ impl Summary {
                 breaches.add(index, breach);
             }
         }
-        walk.end(view.last_offset_delta()).await?;
+        let payload_bytes = walk.end(view.last_offset_delta()).await?;
         if breaches.count > 0 {
             return Err(Unfit::Records(Box::new(breaches)));
         }
-        Ok(Summary { latest: Some(latest) })
+        Ok(Summary {
+            latest: Some(latest),
+            payload_bytes: Some(payload_bytes),
+        })
     }
 }

@@ -110,10 +110,10 @@ impl<'a, T: AsyncFn()> Walk<'a, T> {
         }
     }
 
-    /// Refuses anything behind the last record, the `index`-th.
-    pub async fn end(mut self, index: i32) -> Result<(), BatchError> {
+    /// Refuses anything behind the last record, the `index`-th; what all of them are, unpacked.
+    pub async fn end(mut self, index: i32) -> Result<usize, BatchError> {
         if !self.fill().await? {
-            return Ok(());
+            return Ok(self.stream.filled_bytes());
         }
         let left = self.stream.piece().len();
         let fault = RecordFault::TrailingBytes { left };

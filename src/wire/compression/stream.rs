@@ -118,6 +118,11 @@ impl<'a> Stream<'a> {
         Ok(true)
     }
 
+    /// All that was filled so far.
+    pub fn filled_bytes(&self) -> usize {
+        self.size_bytes_max - self.left
+    }
+
     /// Replaces the piece: the new one's size, which may be 0, or none at the end.
     fn next(&mut self) -> Result<Option<usize>, CompressionError> {
         if let Source::Plain(bytes) = self.source {
