@@ -35,6 +35,7 @@ pub use table::{
     topic_setting,
 };
 pub use topic::{
-    CleanupPolicy, RinglogAck, RinglogValidate, TimestampType, TopicConfig, TopicConfigError,
-    topic_setting_names, validate_topic_config, validate_topic_configs, validate_topic_configs_together,
+    CleanupPolicy, CompressionType, RinglogAck, RinglogValidate, TimestampType, TopicConfig,
+    TopicConfigError, topic_setting_names, validate_topic_config, validate_topic_configs,
+    validate_topic_configs_together,
 };

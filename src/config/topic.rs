@@ -16,6 +16,23 @@ pub enum TimestampType {
     LogAppendTime,
 }
 
+/// What a topic's batches are stored in, with the level where the codec has one (KIP-390).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompressionType {
+    /// What they come in.
+    Producer,
+    /// Nothing.
+    Uncompressed,
+    /// 1 to 9, or −1 for gzip's own choice.
+    Gzip { level: i32 },
+    /// Snappy has no levels.
+    Snappy,
+    /// 1 to 17.
+    Lz4 { level: i32 },
+    /// −131,072 to 22.
+    Zstd { level: i32 },
+}
+
 /// What happens to a topic's old records. Neither: they stay for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CleanupPolicy {
@@ -70,6 +87,8 @@ pub struct TopicConfig {
     pub file_delete_delay: Duration,
     /// `cleanup.policy`.
     pub cleanup_policy: CleanupPolicy,
+    /// `compression.type`, and the level of it.
+    pub compression: CompressionType,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`.
@@ -168,6 +187,7 @@ impl TopicConfig {
                 delete: policy.contains("delete"),
                 compact: policy.contains("compact"),
             },
+            compression: values.compression(),
             timestamp_type: match values.text("message.timestamp.type").as_str() {
                 "LogAppendTime" => TimestampType::LogAppendTime,
                 _ => TimestampType::CreateTime,
@@ -203,6 +223,24 @@ impl Values<'_> {
         self.text(name)
             .parse()
             .unwrap_or_else(|_| panic!("{name} is a number by its check"))
+    }
+
+    fn compression(&self) -> CompressionType {
+        let level = |name| self.number(name) as i32;
+        match self.text("compression.type").as_str() {
+            "uncompressed" => CompressionType::Uncompressed,
+            "gzip" => CompressionType::Gzip {
+                level: level("compression.gzip.level"),
+            },
+            "snappy" => CompressionType::Snappy,
+            "lz4" => CompressionType::Lz4 {
+                level: level("compression.lz4.level"),
+            },
+            "zstd" => CompressionType::Zstd {
+                level: level("compression.zstd.level"),
+            },
+            _ => CompressionType::Producer,
+        }
     }
 }
 
@@ -272,6 +310,7 @@ mod tests {
                 delete: true,
                 compact: false,
             },
+            compression: CompressionType::Producer,
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 3_600_000,
@@ -335,6 +374,29 @@ mod tests {
                 compact: false
             }
         );
+    }
+
+    #[test]
+    fn a_codec_has_the_level_that_is_set_for_it() {
+        let compression = |file: &str, overrides: &[(&str, &str)]| effective(file, overrides).compression;
+        let zstd = |level| CompressionType::Zstd { level };
+        assert_eq!(
+            compression("compression.gzip.level=5", &[]),
+            CompressionType::Producer
+        );
+        assert_eq!(compression("compression.type=zstd", &[]), zstd(3));
+        let file = "compression.type=zstd\ncompression.zstd.level=-7\ncompression.lz4.level=4";
+        assert_eq!(compression(file, &[]), zstd(-7));
+        assert_eq!(compression(file, &[("compression.zstd.level", "22")]), zstd(22));
+        for (name, expected) in [
+            ("producer", CompressionType::Producer),
+            ("uncompressed", CompressionType::Uncompressed),
+            ("gzip", CompressionType::Gzip { level: -1 }),
+            ("snappy", CompressionType::Snappy),
+            ("lz4", CompressionType::Lz4 { level: 4 }),
+        ] {
+            assert_eq!(compression(file, &[("compression.type", name)]), expected);
+        }
     }
 
     #[test]

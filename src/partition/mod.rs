@@ -32,7 +32,7 @@ use crate::wire::batch::{self, Arrived};
 
 pub use interest::{Interest, Interests};
 pub use refusal::{AppendError, ReadError, Refusal};
-pub use rules::rules;
+pub use rules::{recoding, rules};
 pub use tail::{Tail, end_of};
 pub use watch::{Watch, WatchGuard, Watches};
 

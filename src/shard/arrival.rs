@@ -1,7 +1,7 @@
 //! What is done with a produced batch on the core of its connection, before the one that owns its partition appends it.
 //!
-//! That is what takes long: a compressed batch is looked into, in turns with the other tasks of the core. All else is checked as
-//! the batch is appended, in one step with it.
+//! That is what takes long: a compressed batch is looked into, and one that isn't in its topic's codec is put into that. Both in
+//! turns with the other tasks of the core. All else is checked as the batch is appended, in one step with it.
 //!
 //! A batch is held to the settings that count when it arrives. A change of them that was acknowledged before counts: every core
 //! has applied it by then.
@@ -9,10 +9,11 @@
 use bytes::BytesMut;
 
 use crate::base::TopicPartition;
+use crate::config::TopicConfig;
 use crate::io;
-use crate::partition::{AppendError, Refusal, rules};
-use crate::wire::batch::{Arrived, Depth};
-use crate::wire::compression::Codec;
+use crate::partition::{AppendError, Refusal, recoding, rules};
+use crate::wire::batch::{Arrived, Depth, Unfit};
+use crate::wire::compression::{Codec, Effort};
 
 use super::Shard;
 
@@ -23,15 +24,40 @@ impl Shard {
     /// What the producer did wrong, as far as it was looked at.
     pub async fn arrive(&self, partition: TopicPartition, records: BytesMut) -> Result<Arrived, Refusal> {
         let mut batch = Arrived::from(records);
-        let is_packed = batch.codec().is_some_and(|codec| codec != Codec::None);
-        let Some(config) = self.topic_config(partition.topic).filter(|_| is_packed) else {
+        let Some((codec, config)) = batch.codec().zip(self.topic_config(partition.topic)) else {
             return Ok(batch);
         };
-        let rules = rules(&config, io::wall_now());
-        if rules.depth == Depth::Records {
-            let checked = batch.check_in_turns(&rules, io::yield_now).await;
-            checked.map_err(|unfit| Refusal::from(AppendError::from(unfit)))?;
+        let effort = recoding(&config, codec);
+        if codec != Codec::None || effort.is_some() {
+            let fitted = self.fit(&mut batch, &config, effort).await;
+            fitted.map_err(|unfit| Refusal::from(AppendError::from(unfit)))?;
         }
         Ok(batch)
+    }
+
+    /// Looks into a batch, and puts it into the codec that it is to have.
+    async fn fit(
+        &self,
+        batch: &mut Arrived,
+        config: &TopicConfig,
+        effort: Option<Effort>,
+    ) -> Result<(), Unfit> {
+        let mut rules = rules(config, io::wall_now());
+        let Some(effort) = effort else {
+            return match rules.depth {
+                Depth::Records => batch.check_in_turns(&rules, io::yield_now).await,
+                Depth::Header => Ok(()),
+            };
+        };
+        // What is unpacked anyway is looked at, also of those who trust headers.
+        rules.depth = Depth::Records;
+        batch.check_in_turns(&rules, io::yield_now).await?;
+        let _alone = match batch.is_large() {
+            true => Some(self.recoding.admit_large().await),
+            false => None,
+        };
+        batch
+            .recode_in_turns(effort, rules.size_bytes_max, io::yield_now)
+            .await
     }
 }

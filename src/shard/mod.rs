@@ -113,6 +113,8 @@ pub struct Shard {
     clients: RefCell<Option<Rc<dyn Clients>>>,
     next_watch: Cell<u64>,
     large_requests: Rc<LargeRequests>,
+    /// Who puts a large batch into another codec: one at a time, for zstd may need 150 MiB for it.
+    recoding: Rc<LargeRequests>,
     unsent: Rc<Unsent>,
     /// What core 0 told this core to do.
     orders: Orders,
@@ -151,6 +153,7 @@ impl Shard {
             clients: RefCell::default(),
             next_watch: Cell::new(0),
             large_requests: Rc::default(),
+            recoding: Rc::default(),
             unsent: Rc::default(),
             orders: Orders::default(),
             node,

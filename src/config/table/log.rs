@@ -7,7 +7,6 @@ pub(super) const NO_COMPACTION: &str = "logs are not compacted yet";
 pub(super) const ONE_REPLICA: &str =
     "A single node holds one replica of everything, so min.insync.replicas can only be 1.";
 const NO_TIERING: &str = "there is no tiered storage";
-const NO_RECOMPRESSION: &str = "batches keep the codec that the producer chose";
 
 pub const TOPICS: &[Setting] = &[
     int(
@@ -54,7 +53,8 @@ pub const TOPICS: &[Setting] = &[
         Kind::OneOf(&["full", "header"]),
         "full",
         "How far a produced batch is looked into: `full` walks every record, which for a compressed batch means to \
-         decompress it; `header` takes compressed batches at their header's word, which saves that time. It risks that \
+         decompress it; `header` takes compressed batches at their header's word, which saves that time, unless their \
+         topic has a codec of its own (`compression.type`). It risks that \
          a faulty producer stores what no consumer can read, records without keys on a compacted topic, or times \
          outside the topic's range.",
     )
@@ -117,15 +117,13 @@ pub const LOGS: &[Setting] = &[
         "compression.type",
         Kind::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
         "producer",
-        "The codec that batches are stored in.",
+        "The codec that batches are stored in; `producer` keeps the one they came in.",
     )
-    .dynamic()
-    .inert(NO_RECOMPRESSION),
+    .dynamic(),
     kind("compression.gzip.level", Kind::IntOr(between(1, 9), -1), "-1", "Level of gzip.")
-        .dynamic()
-        .inert(NO_RECOMPRESSION),
-    int("compression.lz4.level", between(1, 17), "9", "Level of lz4.").dynamic().inert(NO_RECOMPRESSION),
-    int("compression.zstd.level", between(-131_072, 22), "3", "Level of zstd.").dynamic().inert(NO_RECOMPRESSION),
+        .dynamic(),
+    int("compression.lz4.level", between(1, 17), "9", "Level of lz4: 9 is the fast one, all others try harder.").dynamic(),
+    int("compression.zstd.level", between(-131_072, 22), "3", "Level of zstd.").dynamic(),
     long("log.flush.interval.messages", at_least(1), "9223372036854775807", "Records after which a log is flushed.")
         .dynamic(),
     long("log.flush.interval.ms", ANY, "", "Time after which a log is flushed.")

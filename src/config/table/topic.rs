@@ -6,7 +6,6 @@ use crate::config::setting::{ANY, Kind, Setting, at_least, between};
 
 const NO_TIERING: &str = "there is no tiered storage";
 const ONE_NODE: &str = "this release runs as a single node";
-const NO_RECOMPRESSION: &str = "batches keep the codec that the producer chose";
 const HOUR_MS: i64 = 3_600_000;
 const MINUTE_MS: i64 = 60_000;
 
@@ -20,22 +19,18 @@ pub const TOPIC: &[Setting] = &[
     )
     .falls_back_to(&[same("log.cleanup.policy")]),
     kind("compression.gzip.level", Kind::IntOr(between(1, 9), -1), "-1", "Level of gzip.")
-        .falls_back_to(&[same("compression.gzip.level")])
-        .inert(NO_RECOMPRESSION),
-    int("compression.lz4.level", between(1, 17), "9", "Level of lz4.")
-        .falls_back_to(&[same("compression.lz4.level")])
-        .inert(NO_RECOMPRESSION),
+        .falls_back_to(&[same("compression.gzip.level")]),
+    int("compression.lz4.level", between(1, 17), "9", "Level of lz4: 9 is the fast one, all others try harder.")
+        .falls_back_to(&[same("compression.lz4.level")]),
     kind(
         "compression.type",
         Kind::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
         "producer",
         "The codec that batches are stored in; `producer` keeps the one they came in.",
     )
-    .falls_back_to(&[same("compression.type")])
-    .inert(NO_RECOMPRESSION),
+    .falls_back_to(&[same("compression.type")]),
     int("compression.zstd.level", between(-131_072, 22), "3", "Level of zstd.")
-        .falls_back_to(&[same("compression.zstd.level")])
-        .inert(NO_RECOMPRESSION),
+        .falls_back_to(&[same("compression.zstd.level")]),
     long("delete.retention.ms", at_least(0), "86400000", "How long a deletion marker stays in a compacted log.")
         .falls_back_to(&[same("log.cleaner.delete.retention.ms")])
         .inert(NO_COMPACTION),
@@ -116,7 +111,8 @@ pub const TOPIC: &[Setting] = &[
         Kind::OneOf(&["full", "header"]),
         "full",
         "How far a produced batch is looked into: `full` walks every record, which for a compressed batch means to \
-         decompress it; `header` takes compressed batches at their header's word, which saves that time. It risks that \
+         decompress it; `header` takes compressed batches at their header's word, which saves that time, unless their \
+         topic has a codec of its own (`compression.type`). It risks that \
          a faulty producer stores what no consumer can read, records without keys on a compacted topic, or times \
          outside the topic's range.",
     )
