@@ -8,6 +8,7 @@ public final class ClientSuite {
         try (Kit kit = new Kit(args[0])) {
             new AdminChecks(kit).addTo(checks);
             new DataChecks(kit).addTo(checks);
+            new AppendChecks(kit).addTo(checks);
             new TopicLifeChecks(kit).addTo(checks);
             status = checks.run(args.length > 1 ? args[1] : null);
         }
