@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::schema::{Field, Kind, Message, Type, Versions};
-use crate::{emit_decode, emit_encode, emit_record, emit_sample};
+use crate::{emit_decode, emit_encode, emit_json, emit_record, emit_sample};
 
 /// The modules of all messages, and the names of the messages themselves.
 pub fn messages(messages: &[Message]) -> String {
@@ -38,6 +38,7 @@ fn emit_module(out: &mut String, message: &Message, all: &[Message]) {
     out.push_str("    use crate::wire::array::{Array, Element};\n");
     out.push_str("    use crate::wire::decoder::{self, At, DecodeError, Decoder, Fault};\n");
     out.push_str("    use crate::wire::encoder::{self, EncodeError, Encoder};\n");
+    out.push_str("    use crate::wire::json::{Fields, ToJson};\n");
     out.push_str("    use crate::wire::message::{Blob, Decode, Encode, Message, Records, Request, Str};\n");
     out.push_str("    #[cfg(test)]\n    use crate::wire::sample::{Sample, Source};\n");
     for (name, versions, fields) in message.structs() {
@@ -51,6 +52,7 @@ fn emit_module(out: &mut String, message: &Message, all: &[Message]) {
         emit_default(out, &item);
         emit_decode::emit(out, &item);
         emit_encode::emit(out, &item);
+        emit_json::emit(out, &item);
         emit_sample::emit(out, &item);
         if !item.is_message() {
             emit_element(out, &item);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::emit::snake_case;
 use crate::schema::{Kind, Message};
 
 /// `enum MetadataRecord`, its codec, and the conversion from each record.
@@ -41,6 +42,12 @@ impl<'a> MetadataRecord<'a> {{
 {}        }}
     }}
 
+    /// Kafka's name for this kind of record, as its tools print it.
+    pub fn kind_name(&self) -> &'static str {{
+        match self {{
+{}        }}
+    }}
+
     /// Reads the record of kind `id`; `None` if there is no such kind.
     pub fn decode(
         id: u32,
@@ -60,14 +67,30 @@ impl crate::wire::Encode for MetadataRecord<'_> {{
 {}        }}
     }}
 }}
+
+impl crate::wire::json::ToJson for MetadataRecord<'_> {{
+    fn write_json(&self, out: &mut String, version: i16) {{
+        match self {{
+{}        }}
+    }}
+}}
 ",
         each(&|id, m| format!("    /// Record {id}.\n    {}({}),\n", m.name, ty(m))),
         each(&|id, m| format!("            Self::{}(_) => {id},\n", m.name)),
+        each(&|_, m| format!(
+            "            Self::{}(_) => \"{}\",\n",
+            m.name,
+            snake_case(&m.name).to_uppercase()
+        )),
         each(&|id, m| format!(
             "            {id} => {0}::decode(d, version).map(Self::{0}),\n",
             m.name
         )),
         each(&|_, m| format!("            Self::{}(it) => it.encode(e, version),\n", m.name)),
+        each(&|_, m| format!(
+            "            Self::{}(it) => it.write_json(out, version),\n",
+            m.name
+        )),
     )
     .unwrap();
     out.push_str(&each(&|_, m| {

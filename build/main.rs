@@ -12,6 +12,7 @@ mod emit;
 mod emit_api;
 mod emit_decode;
 mod emit_encode;
+mod emit_json;
 mod emit_record;
 mod emit_sample;
 mod parse;

@@ -20,6 +20,7 @@ pub mod frame;
 pub mod fuzz;
 #[cfg(test)]
 mod hostile_tests;
+pub mod json;
 pub mod message;
 pub mod messages;
 #[cfg(test)]
