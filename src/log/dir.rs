@@ -16,11 +16,17 @@ use crate::log::checkpoint::{self, Malformed, Offsets};
 use crate::log::open::{LogError, at, read_text_now};
 use crate::log::{Resume, names};
 
-const META_PROPERTIES: &str = "meta.properties";
 const LOCK: &str = ".lock";
-const CLEAN_STOP: &str = ".kafka_cleanshutdown";
+
+/// Whose the directory is.
+pub const META_PROPERTIES: &str = "meta.properties";
+/// Says that every log was closed.
+pub const CLEAN_STOP: &str = ".kafka_cleanshutdown";
+/// [`CheckpointedOffsets::recovery_points`].
 pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+/// [`CheckpointedOffsets::start_offsets`].
 pub const START_OFFSETS: &str = "log-start-offset-checkpoint";
+/// [`CheckpointedOffsets::high_watermarks`].
 pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 
 /// How the log directory was left.
@@ -275,8 +281,8 @@ fn take_clean_stop_now(dir: &Path) -> Result<(Opened, Option<i64>), DirError> {
     Ok((Opened::AfterCleanStop, epoch))
 }
 
-/// `{"version":0,"brokerEpoch":14}`.
-fn decode_broker_epoch(text: &str) -> Option<i64> {
+/// The broker's epoch in the text of [`CLEAN_STOP`]: `{"version":0,"brokerEpoch":14}`.
+pub fn decode_broker_epoch(text: &str) -> Option<i64> {
     let (_, value) = text.split_once("\"brokerEpoch\":")?;
     value
         .trim_matches(|c: char| c.is_whitespace() || c == '}')
@@ -301,7 +307,8 @@ fn read_offsets_now(dir: &Path) -> Result<CheckpointedOffsets, DirError> {
     })
 }
 
-fn encode_properties(properties: &MetaProperties) -> String {
+/// The text of [`META_PROPERTIES`].
+pub fn encode_properties(properties: &MetaProperties) -> String {
     let MetaProperties {
         cluster_id,
         node_id,
@@ -310,7 +317,8 @@ fn encode_properties(properties: &MetaProperties) -> String {
     format!("version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={directory_id}\n")
 }
 
-fn decode_properties(text: &str) -> Result<MetaProperties, Malformed> {
+/// Reads the text of [`META_PROPERTIES`].
+pub fn decode_properties(text: &str) -> Result<MetaProperties, Malformed> {
     let value = |key: &'static str, expected: &'static str| {
         let lines = text
             .lines()

@@ -28,6 +28,8 @@ pub struct BatchHeader {
     pub crc: u32,
     /// Codec, timestamp type, flags.
     pub attributes: i16,
+    /// What its records' timestamps count from, or when the cleaner may drop its tombstones: see [`layout`].
+    pub base_timestamp: Timestamp,
     /// The largest timestamp of its records; −1 for none.
     pub max_timestamp: Timestamp,
     /// −1 for none.
@@ -36,6 +38,8 @@ pub struct BatchHeader {
     pub producer_epoch: ProducerEpoch,
     /// −1 for none.
     pub base_sequence: i32,
+    /// How many records it says to have; compaction leaves fewer than there are offsets.
+    pub records_count: i32,
 }
 
 /// Why bytes are no batch of format v2.
@@ -100,10 +104,12 @@ impl BatchHeader {
             leader_epoch: LeaderEpoch(int(layout::LEADER_EPOCH)),
             crc: int(layout::CRC) as u32,
             attributes: short(layout::ATTRIBUTES),
+            base_timestamp: Timestamp(long(layout::BASE_TIMESTAMP)),
             max_timestamp: Timestamp(long(layout::MAX_TIMESTAMP)),
             producer_id: ProducerId(long(layout::PRODUCER_ID)),
             producer_epoch: ProducerEpoch(short(layout::PRODUCER_EPOCH)),
             base_sequence: int(layout::BASE_SEQUENCE),
+            records_count: int(layout::RECORDS_COUNT),
         })
     }
 

@@ -9,8 +9,8 @@
 //! A log ends by [`Log::close`], after which [`dir`] may call the stop clean, or by a crash, after which
 //! [`Log::open_now`] checks every batch that was not known to be flushed and cuts what is torn.
 //!
-//! Pages, from the inside out: `names`, `checkpoint`, `snapshot`, `header`, `index`, `aborted` are formats; `producers` and
-//! `epochs` are pure machines; `walk` and `segment` are one file; this page, `open`, `read`, `lookup`, `transactions`, `flush`
+//! Pages, from the inside out: `names`, `checkpoint`, `snapshot`, `header`, `index`, `txn_index` are formats; `producers` and
+//! `epochs` are pure machines; `walk`, `aborted` and `segment` are one file each; this page, `open`, `read`, `lookup`, `transactions`, `flush`
 //! and `retention` are the log; `dir` is the directory that the logs stand in.
 
 mod aborted;
@@ -34,8 +34,9 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod transactions;
+pub mod txn_index;
 mod upkeep;
-mod walk;
+pub mod walk;
 
 use std::fmt;
 use std::io;

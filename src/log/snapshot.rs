@@ -11,9 +11,14 @@ use crate::log::producers::{ProducerState, ProducerStates, RememberedBatch};
 
 const VERSION: i16 = 1;
 const CRC_AT: usize = 2;
-const COUNT_AT: usize = 6;
-const ENTRIES_AT: usize = 10;
-const ENTRY_BYTES: usize = 46;
+const ENTRIES_AT: usize = HEADER_BYTES;
+
+/// Bytes in front of the entries.
+pub const HEADER_BYTES: usize = 10;
+/// Bytes of each entry.
+pub const ENTRY_BYTES: usize = 46;
+/// The CRC covers the file from here on.
+pub const COUNT_AT: usize = 6;
 
 /// A snapshot larger than this is not read: 280,000 producers on one partition, twice what Kafka's operators
 /// report as trouble.
@@ -87,53 +92,106 @@ const NO_BATCH: RememberedBatch = RememberedBatch {
     timestamp: Timestamp::NONE,
 };
 
+/// What stands in front of the entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// CRC-32C of everything from [`COUNT_AT`] on, as the file claims it.
+    pub crc: u32,
+    /// How many entries follow, as the file claims it.
+    pub count: u32,
+}
+
+impl Header {
+    /// Reads the header that `bytes` begin with.
+    pub fn decode(bytes: &[u8]) -> Result<Header, SnapshotError> {
+        let header = bytes.get(..HEADER_BYTES).ok_or(SnapshotError::Length)?;
+        let version = i16::from_be_bytes([header[0], header[1]]);
+        if version != VERSION {
+            return Err(SnapshotError::Version(version));
+        }
+        let int = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().expect("four bytes"));
+        Ok(Header {
+            crc: int(CRC_AT),
+            count: int(COUNT_AT),
+        })
+    }
+}
+
+/// One entry as the file has it, whether or not that makes sense: a producer, with one of its batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The producer.
+    pub producer_id: ProducerId,
+    /// Its epoch.
+    pub epoch: ProducerEpoch,
+    /// The sequence of the batch's last record; −1 when no batch of the producer is remembered.
+    pub last_sequence: i32,
+    /// The offset of the batch's last record; −1 when no batch of the producer is remembered.
+    pub last_offset: Offset,
+    /// The batch's offsets, less one.
+    pub offset_delta: i32,
+    /// The batch's time; with the newest batch, when the producer wrote last.
+    pub timestamp: Timestamp,
+    /// The epoch of the coordinator that ended its last transaction; −1 for none.
+    pub coordinator_epoch: i32,
+    /// The first offset of its open transaction; −1 for none.
+    pub transaction_start: Offset,
+}
+
+impl Entry {
+    /// Reads one.
+    pub fn decode(entry: &[u8; ENTRY_BYTES]) -> Entry {
+        let long = |at: usize| i64::from_be_bytes(entry[at..at + 8].try_into().expect("eight bytes"));
+        let int = |at: usize| i32::from_be_bytes(entry[at..at + 4].try_into().expect("four bytes"));
+        Entry {
+            producer_id: ProducerId(long(0)),
+            epoch: ProducerEpoch(i16::from_be_bytes([entry[8], entry[9]])),
+            last_sequence: int(10),
+            last_offset: Offset(long(14)),
+            offset_delta: int(22),
+            timestamp: Timestamp(long(26)),
+            coordinator_epoch: int(34),
+            transaction_start: Offset(long(38)),
+        }
+    }
+
+    /// What it says of its producer.
+    fn state(&self) -> ProducerState {
+        let newest = RememberedBatch {
+            last_sequence: self.last_sequence,
+            last_offset: self.last_offset,
+            offset_delta: self.offset_delta,
+            timestamp: self.timestamp,
+        };
+        ProducerState::from_snapshot(
+            self.epoch,
+            (self.last_offset.0 >= 0 && self.offset_delta >= 0).then_some(newest),
+            self.coordinator_epoch,
+            (self.transaction_start.0 >= 0).then_some(self.transaction_start),
+            self.timestamp,
+        )
+    }
+}
+
 /// Reads [`encode`]. Allocates no more than the producers that are really there.
 pub fn decode(bytes: &[u8]) -> Result<ProducerStates, SnapshotError> {
-    let Some((header, entries)) = bytes.split_at_checked(ENTRIES_AT) else {
-        return Err(SnapshotError::Length);
-    };
-    let version = i16::from_be_bytes([header[0], header[1]]);
-    if version != VERSION {
-        return Err(SnapshotError::Version(version));
-    }
-    if header[CRC_AT..COUNT_AT] != crc32c(&bytes[COUNT_AT..]).to_be_bytes() {
+    let header = Header::decode(bytes)?;
+    if header.crc != crc32c(&bytes[COUNT_AT..]) {
         return Err(SnapshotError::Crc);
     }
-    let count = u32::from_be_bytes([header[6], header[7], header[8], header[9]]) as usize;
-    if entries.len() % ENTRY_BYTES != 0 || entries.len() / ENTRY_BYTES != count {
+    let (entries, rest) = bytes[ENTRIES_AT..].as_chunks::<ENTRY_BYTES>();
+    if !rest.is_empty() || entries.len() != header.count as usize {
         return Err(SnapshotError::Length);
     }
     let mut states = ProducerStates::default();
-    for entry in entries.chunks_exact(ENTRY_BYTES) {
-        let (id, mut state) = decode_entry(entry);
+    for entry in entries.iter().map(Entry::decode) {
+        let (id, mut state) = (entry.producer_id, entry.state());
         if let Some(earlier) = states.get(id).filter(|earlier| earlier.epoch() == state.epoch()) {
             state.follow(earlier);
         }
         states.insert(id, state);
     }
     Ok(states)
-}
-
-fn decode_entry(entry: &[u8]) -> (ProducerId, ProducerState) {
-    let long = |at: usize| i64::from_be_bytes(entry[at..at + 8].try_into().expect("eight bytes"));
-    let int = |at: usize| i32::from_be_bytes(entry[at..at + 4].try_into().expect("four bytes"));
-    let epoch = ProducerEpoch(i16::from_be_bytes([entry[8], entry[9]]));
-    let timestamp = Timestamp(long(26));
-    let newest = RememberedBatch {
-        last_sequence: int(10),
-        last_offset: Offset(long(14)),
-        offset_delta: int(22),
-        timestamp,
-    };
-    let transaction_start = Offset(long(38));
-    let state = ProducerState::from_snapshot(
-        epoch,
-        (newest.last_offset.0 >= 0 && newest.offset_delta >= 0).then_some(newest),
-        int(34),
-        (transaction_start.0 >= 0).then_some(transaction_start),
-        timestamp,
-    );
-    (ProducerId(long(0)), state)
 }
 
 /// The same file as Kafka would write it: of each producer its newest batch.

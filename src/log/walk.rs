@@ -118,6 +118,12 @@ impl Walk {
         Ok(Step::Batch { position, header })
     }
 
+    /// Goes on at `position`, no less than where it stands: past something that is no batch.
+    pub fn pass_to(&mut self, position: u64) {
+        debug_assert!(position >= self.position);
+        self.position = position;
+    }
+
     /// The first batch that `wanted` says yes to; `None` at the end. A bad batch is an error.
     pub async fn find(
         &mut self,

@@ -9,7 +9,8 @@ use crate::metadata::{KRAFT_VERSION_WITH_VOTERS, Membership};
 use serde_json::{Value, json};
 use std::path::Path;
 
-const FILE: &str = "quorum-state";
+/// The file's name, in the metadata log's directory.
+pub const FILE: &str = "quorum-state";
 
 /// Kafka's "nobody".
 const NOBODY: i64 = -1;
@@ -84,7 +85,8 @@ impl Ballot {
     }
 }
 
-fn decode(text: &str) -> Result<Ballot, Malformed> {
+/// Reads the file's text.
+pub fn decode(text: &str) -> Result<Ballot, Malformed> {
     let expected = |expected| Malformed { line: 1, expected };
     let file: Value = serde_json::from_str(text).map_err(|_| expected("Kafka's JSON of a quorum's state"))?;
     let number = |name| file.get(name).and_then(Value::as_i64);

@@ -8,7 +8,7 @@
 //! A quorum ends by [`Quorum::close`], or by a crash: what was proposed and not committed then may or may not be there at the
 //! next start, and was answered to nobody. `docs/design/quorum.md` tells the rest.
 
-mod ballot;
+pub mod ballot;
 mod driver;
 mod entries;
 mod error;

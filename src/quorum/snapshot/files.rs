@@ -47,7 +47,7 @@ impl fmt::Display for SnapshotId {
 
 impl SnapshotId {
     /// Reads what [`fmt::Display`] wrote.
-    fn parse(text: &str) -> Option<SnapshotId> {
+    pub fn parse(text: &str) -> Option<SnapshotId> {
         let (offset, epoch) = text.split_once('-')?;
         let digits = |text: &str, len| text.len() == len && text.bytes().all(|b| b.is_ascii_digit());
         if !digits(offset, 20) || !digits(epoch, 10) {

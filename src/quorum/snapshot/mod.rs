@@ -11,7 +11,7 @@ mod retention;
 mod write;
 
 pub use files::{Held, SnapshotId, found_now, remove_now, tidy_now};
-pub use position::read_now as read_position_now;
+pub use position::{RAFT_BYTES, decode as decode_raft_index, read_now as read_position_now};
 pub use read::{SnapshotError, read_header_now, read_now};
 pub use retention::surplus;
 pub use write::{SnapshotJob, write_empty_now};

@@ -16,12 +16,13 @@ use std::path::Path;
 const MAGIC: [u8; 4] = *b"RLRI";
 const VERSION: [u8; 2] = [0, 1];
 const CRC_AT: usize = 14;
-const SIZE_BYTES: usize = 18;
+/// The file's size.
+pub const RAFT_BYTES: usize = 18;
 
 /// Where `id` stands.
 pub fn read_now(dir: &Path, id: SnapshotId) -> Result<Position, LogError> {
     let path = id.raft_path(dir);
-    let index = match fs::read_whole_now(&path, SIZE_BYTES) {
+    let index = match fs::read_whole_now(&path, RAFT_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => id.offset.0.unsigned_abs(),
         read => decode(&at(&path, read)?).ok_or(LogError::Malformed {
             path,
@@ -46,8 +47,8 @@ pub async fn write(dir: &Path, id: SnapshotId, position: Position) -> io::Result
     file.sync_data().await
 }
 
-fn encode(index: u64) -> [u8; SIZE_BYTES] {
-    let mut bytes = [0; SIZE_BYTES];
+fn encode(index: u64) -> [u8; RAFT_BYTES] {
+    let mut bytes = [0; RAFT_BYTES];
     bytes[..4].copy_from_slice(&MAGIC);
     bytes[4..6].copy_from_slice(&VERSION);
     bytes[6..CRC_AT].copy_from_slice(&index.to_be_bytes());
@@ -56,8 +57,9 @@ fn encode(index: u64) -> [u8; SIZE_BYTES] {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<u64> {
-    let bytes: &[u8; SIZE_BYTES] = bytes.try_into().ok()?;
+/// The Raft index in the bytes of a `.raft` file; `None` when they are not as they were written.
+pub fn decode(bytes: &[u8]) -> Option<u64> {
+    let bytes: &[u8; RAFT_BYTES] = bytes.try_into().ok()?;
     let index = u64::from_be_bytes(bytes[6..CRC_AT].try_into().ok()?);
     let has_room_above = index <= i64::MAX.unsigned_abs();
     (encode(index) == *bytes && has_room_above).then_some(index)
@@ -73,7 +75,7 @@ mod tests {
         let bytes = encode(77);
         assert_eq!(decode(&bytes), Some(77));
         assert_eq!(decode(&encode(u64::MAX)), None, "no entry can follow it");
-        for at in 0..SIZE_BYTES {
+        for at in 0..RAFT_BYTES {
             let mut changed = bytes;
             changed[at] ^= 0x10;
             assert_eq!(decode(&changed), None, "byte {at}");
