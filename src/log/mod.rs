@@ -18,6 +18,8 @@ pub mod checkpoint;
 pub mod dir;
 pub mod epochs;
 mod flush;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod header;
 pub mod index;
 mod lookup;

@@ -5,11 +5,13 @@
 //! borrows from the frame and allocates nothing, and no input makes it panic.
 
 #[cfg(test)]
-mod allocations;
+pub(crate) mod allocations;
 pub mod api;
 pub mod array;
 pub mod batch;
 pub mod compression;
+#[cfg(test)]
+pub(crate) mod corpus;
 pub mod decoder;
 pub mod encoder;
 pub mod error;
@@ -27,7 +29,7 @@ pub mod messages;
 mod oracle;
 pub mod records;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 #[cfg(test)]
 mod second_opinion;
 #[cfg(test)]
