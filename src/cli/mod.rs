@@ -1,11 +1,12 @@
 //! The command line: `ringlog` and its subcommands.
 //!
-//! `serve` hands over to the server. Every other command is a client: it runs on one unpinned core that parks, talks to
+//! `serve` hands over to the server, `dump` reads files and needs none. Every other command is a client: it runs on one unpinned core that parks, talks to
 //! `--bootstrap` over Kafka's protocol, prints to stdout and reports to stderr. Exit codes: 0 done, 1 failed (one
 //! line on stderr says why), 2 used wrongly.
 
 mod args;
 mod consume;
+mod dump;
 mod format;
 mod lines;
 mod produce;
@@ -24,6 +25,9 @@ use clap::{Parser, Subcommand};
 use crate::client::ClientError;
 use crate::io;
 
+#[cfg(any(test, fuzzing))]
+pub use dump::fuzz;
+
 /// Runs the program: reads the arguments, does what they say, gives the exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -36,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Produce(args) => run_client(move || produce::run(args.clone())),
         Command::Consume(args) => run_client(move || consume::run(args.clone())),
         Command::Replay(args) => run_client(move || replay::run(args.clone())),
+        Command::Dump(args) => dump::run(&args),
     };
     match result {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
@@ -72,6 +77,8 @@ enum Command {
     Consume(consume::ConsumeArgs),
     /// Play a recorded feed, with its own gaps or as fast as it goes
     Replay(replay::ReplayArgs),
+    /// Show what stands in files of a data directory, and what is wrong with it
+    Dump(dump::DumpArgs),
 }
 
 /// Why a command ends without having done its work.
@@ -86,6 +93,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Why standard output took no more.
+    fn of_output(error: std::io::Error) -> Failure {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Failure::OutputClosed,
+            _ => Failure::Failed(format!("standard output: {error}")),
+        }
+    }
+
     fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Usage(_) => ExitCode::from(2),
@@ -114,10 +129,7 @@ impl From<ClientError> for Failure {
 fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     let result = stdout.write_all(text.as_ref()).and_then(|()| stdout.flush());
-    result.map_err(|e| match e.kind() {
-        ErrorKind::BrokenPipe => Failure::OutputClosed,
-        _ => Failure::Failed(format!("standard output: {e}")),
-    })
+    result.map_err(Failure::of_output)
 }
 
 /// Runs a client command on one core.
@@ -170,7 +182,8 @@ mod tests {
     #[test]
     fn every_client_command_takes_a_bootstrap_address() {
         for (name, command) in levels(&Arguments::command(), "") {
-            let is_client = !command.has_subcommands() && name != "ringlog serve";
+            let is_client =
+                !command.has_subcommands() && !["ringlog serve", "ringlog dump"].contains(&name.as_str());
             let takes = command
                 .get_arguments()
                 .any(|arg| arg.get_long() == Some("bootstrap"));

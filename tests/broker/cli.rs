@@ -33,6 +33,30 @@ fn an_unknown_key_is_a_warning_that_names_the_nearest() {
 }
 
 #[test]
+fn a_dump_ends_with_0_with_1_when_something_is_wrong_and_with_2_when_it_is_misused() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/kafka-log");
+    let log = format!("{fixtures}/kept-0/00000000000000000023.log");
+    let well = ringlog(&["dump", "--json", &log]);
+    assert_eq!((well.status.code(), well.stderr.as_str()), (Some(0), ""));
+    assert!(
+        well.stdout.contains(r#""what":"batch","baseOffset":23"#),
+        "{}",
+        well.stdout
+    );
+    let badly = ringlog(&["dump", "--as", "snapshot", &log]);
+    assert_eq!(badly.status.code(), Some(1), "{}", badly.stderr);
+    assert_eq!(badly.stderr, "ringlog: 1 problem in 1 file\n");
+    assert!(badly.stdout.contains("problem position: 0"), "{}", badly.stdout);
+    for misuse in [
+        &["dump"][..],
+        &["dump", "--as", "nothing", &log],
+        &["dump", fixtures],
+    ] {
+        assert_eq!(ringlog(misuse).status.code(), Some(2), "{misuse:?}");
+    }
+}
+
+#[test]
 fn what_a_setting_promises_and_is_not_there_refuses_to_start() {
     for (setting, named) in [
         ("ringlog.routing=core", "ringlog.routing"),
