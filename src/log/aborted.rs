@@ -8,62 +8,16 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::base::{Offset, ProducerId};
+use crate::base::Offset;
 use crate::io::OpenOptions;
 use crate::io::fs::{self, File};
 use crate::log::index::{IndexWrite, IndexWritten, Place};
 use crate::log::names;
+use crate::log::txn_index::{AbortedTransaction, ENTRY_BYTES};
 use crate::log::walk::{Source, ready};
-
-/// Bytes of an entry.
-const ENTRY_BYTES: usize = 34;
-
-/// The only version there is (`AbortedTxn.CURRENT_VERSION`).
-const VERSION: i16 = 0;
 
 /// So many entries are read at once: 64 KiB.
 const BLOCK_ENTRIES: usize = (64 << 10) / ENTRY_BYTES;
-
-/// A transaction whose records don't count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AbortedTransaction {
-    /// Whose it was.
-    pub producer_id: ProducerId,
-    /// Its first record's offset.
-    pub first_offset: Offset,
-    /// The ABORT marker's offset.
-    pub last_offset: Offset,
-    /// Where the first transaction began that was open behind the marker; the offset behind the marker if none was.
-    pub last_stable_offset: Offset,
-}
-
-impl AbortedTransaction {
-    fn encode(&self, bytes: &mut Vec<u8>) {
-        bytes.extend(VERSION.to_be_bytes());
-        for long in [
-            self.producer_id.0,
-            self.first_offset.0,
-            self.last_offset.0,
-            self.last_stable_offset.0,
-        ] {
-            bytes.extend(long.to_be_bytes());
-        }
-    }
-
-    /// Reads [`ENTRY_BYTES`]; `None` for another version, or offsets that can't be.
-    fn decode(bytes: &[u8]) -> Option<AbortedTransaction> {
-        let long = |at: usize| i64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-        let entry = AbortedTransaction {
-            producer_id: ProducerId(long(2)),
-            first_offset: Offset(long(10)),
-            last_offset: Offset(long(18)),
-            last_stable_offset: Offset(long(26)),
-        };
-        let is_current = i16::from_be_bytes([bytes[0], bytes[1]]) == VERSION;
-        let is_sane = entry.first_offset.0 >= 0 && entry.first_offset < entry.last_offset;
-        (is_current && is_sane).then_some(entry)
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -190,7 +144,7 @@ impl AbortedIndex {
 
     fn encode_pending(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.pending.len() * ENTRY_BYTES);
-        self.pending.iter().for_each(|entry| entry.encode(&mut bytes));
+        self.pending.iter().for_each(|entry| bytes.extend(entry.encode()));
         bytes
     }
 
@@ -309,7 +263,10 @@ async fn read_block(source: &Source, from: usize, count: usize) -> io::Result<Ve
     if bytes.len() < count * ENTRY_BYTES {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let entries = bytes.chunks_exact(ENTRY_BYTES).map(AbortedTransaction::decode);
+    let entries = bytes.as_chunks().0.iter().map(|entry| {
+        let entry = AbortedTransaction::decode(entry).ok();
+        entry.filter(AbortedTransaction::is_sane)
+    });
     entries.collect::<Option<_>>().ok_or_else(not_an_index)
 }
 
@@ -323,6 +280,7 @@ fn not_an_index() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ProducerId;
     use std::path::Path;
 
     const KAFKAS: &str = concat!(
@@ -408,7 +366,7 @@ mod tests {
         let place = place(dir.path(), 10);
         let bytes = |entries: &[AbortedTransaction]| {
             let mut bytes = Vec::new();
-            entries.iter().for_each(|entry| entry.encode(&mut bytes));
+            entries.iter().for_each(|entry| bytes.extend(entry.encode()));
             bytes
         };
         let good = bytes(&[entry(1, 3, 10, 11), entry(2, 5, 12, 13)]);

@@ -57,7 +57,6 @@ use crate::log::producers::{ProducedBatch, ProducerStates, Sequence, SequenceErr
 use crate::log::segment::Segment;
 use crate::log::upkeep::SpareState;
 
-pub use aborted::AbortedTransaction;
 pub use dir::Opened;
 pub use epochs::EpochEnd;
 pub use flush::{FlushPlan, Flushed};
@@ -66,6 +65,7 @@ pub use open::{LogError, Recovery, Resume, at, read_text_now};
 pub use read::{ReadError, ReadLimits, ReadPlan};
 pub use removal::Removal;
 pub use transactions::AbortedPlan;
+pub use txn_index::AbortedTransaction;
 pub use upkeep::{Upkeep, Upkept};
 
 /// The settings of a log; each is the topic config of the same name, and may change while the log is open.

@@ -6,7 +6,8 @@ use std::io;
 use crate::base::Offset;
 use crate::io::fs::File;
 use crate::log::Log;
-use crate::log::aborted::{AbortedPiece, AbortedTransaction};
+use crate::log::aborted::AbortedPiece;
+use crate::log::txn_index::AbortedTransaction;
 use crate::log::walk::{Source, ready};
 
 /// No range has more: a transaction takes 147 bytes at the least, its marker included, so the 55 MiB of the largest fetch have

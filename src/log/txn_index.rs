@@ -10,16 +10,16 @@ pub const ENTRY_BYTES: usize = 34;
 
 const VERSION: i16 = 0;
 
-/// A transaction that was aborted.
+/// A transaction whose records don't count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AbortedTransaction {
     /// Whose it was.
     pub producer_id: ProducerId,
     /// Its first record's offset.
     pub first_offset: Offset,
-    /// The offset of the marker that ended it.
+    /// The offset of its ABORT marker.
     pub last_offset: Offset,
-    /// The log's last stable offset when it ended.
+    /// Where the first transaction began that was open behind the marker; the offset behind the marker if none was.
     pub last_stable_offset: Offset,
 }
 
@@ -48,6 +48,11 @@ impl AbortedTransaction {
             }),
             version => Err(UnknownVersion(version)),
         }
+    }
+
+    /// Whether there can be such a transaction.
+    pub fn is_sane(&self) -> bool {
+        self.first_offset.0 >= 0 && self.first_offset < self.last_offset
     }
 
     /// Its bytes.
