@@ -154,6 +154,17 @@ proptest! {
 }
 
 #[test]
+fn a_batch_behind_a_very_large_block_does_not_pay_for_it() {
+    warm_the_scratch();
+    // A bare snappy block may be larger than any that is kept room for.
+    let large = snap::raw::Encoder::new().compress_vec(&vec![0; 6 << 20]).unwrap();
+    compression::decompress(Codec::Snappy, &large, 8 << 20).expect("reads back");
+    let small = compression::compress(Codec::Gzip, &[0; 100]);
+    let (_, peak) = peak_bytes(|| compression::decompress(Codec::Gzip, &small, 100));
+    assert!(peak <= bytes_max(&small), "{peak} bytes");
+}
+
+#[test]
 fn the_measure_sees_what_is_held_at_once() {
     let (_, peak) = peak_bytes(|| {
         drop(vec![0u8; 1_000]);

@@ -162,7 +162,8 @@ impl Drop for Stream<'_> {
     fn drop(&mut self) {
         let mut scratch = std::mem::take(&mut self.scratch);
         if scratch.out.capacity() > KEPT_BYTES_MAX {
-            scratch.out = Vec::new();
+            scratch.out.truncate(KEPT_BYTES_MAX);
+            scratch.out.shrink_to(KEPT_BYTES_MAX);
         }
         // A thread that is ending has no scratch any more.
         let _ = SCRATCH.try_with(|kept| kept.set(scratch));
