@@ -450,6 +450,26 @@ mod tests {
     }
 
     #[test]
+    fn checkpoints_of_very_many_partitions_are_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = |n: i32| {
+            (
+                format!("a-topic-with-a-name-of-forty-letters-{n:03}"),
+                PartitionIndex(n),
+            )
+        };
+        let recovery_points: Offsets = (0..100_000).map(|n| (name(n), Offset(i64::from(n)))).collect();
+        let offsets = CheckpointedOffsets {
+            recovery_points,
+            ..CheckpointedOffsets::default()
+        };
+        let mut first = LogDir::open_now(dir.path()).unwrap();
+        first.write_offsets_now(offsets.clone()).unwrap();
+        drop(first);
+        assert!(LogDir::open_now(dir.path()).unwrap().offsets() == &offsets);
+    }
+
+    #[test]
     fn a_second_process_is_kept_out() {
         let dir = tempfile::tempdir().unwrap();
         let _first = LogDir::open_now(dir.path()).unwrap();

@@ -20,8 +20,9 @@ use crate::log::upkeep::SpareState;
 use crate::log::walk::{Source, Step, Walk, bad_batch, ready};
 use crate::log::{Log, LogOptions, names, remember_producer, snapshot};
 
-/// The largest text file that is read from a partition's directory: leader epochs of 100,000 elections.
-const TEXT_BYTES_MAX: usize = 4 << 20;
+/// The largest text file that is read: a checkpoint of 200,000 partitions whose topics have the longest names, or of a million with
+/// ordinary ones.
+const TEXT_BYTES_MAX: usize = 64 << 20;
 
 /// What the directory's checkpoint files say of a log; zeros where they say nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::quorum::ballot;
 use crate::quorum::snapshot::{RAFT_BYTES, decode_raft_index};
 
 /// The largest text that is read: an offset for each of a quarter of a million partitions with names of fifty letters.
-pub const TEXT_BYTES_MAX: usize = 16 << 20;
+pub const TEXT_BYTES_MAX: usize = 64 << 20;
 
 /// Shows a text as what its kind says it is.
 pub fn dump(file: &DataFile, output: &mut Output<'_>) -> Result<(), Stop> {
