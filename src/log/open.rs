@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
+use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Offset, Timestamp};
@@ -46,6 +47,15 @@ pub struct Recovery {
     pub segments_removed: u32,
 }
 
+impl AddAssign for Recovery {
+    fn add_assign(&mut self, other: Recovery) {
+        self.segments_scanned += other.segments_scanned;
+        self.bytes_scanned += other.bytes_scanned;
+        self.bytes_cut += other.bytes_cut;
+        self.segments_removed += other.segments_removed;
+    }
+}
+
 /// Why a log can't be opened.
 #[derive(Debug)]
 pub enum LogError {
@@ -77,6 +87,13 @@ pub enum LogError {
         /// A `.swap` file.
         path: PathBuf,
     },
+}
+
+impl LogError {
+    /// Whether it is about what the files hold, which does not change by itself. Else the system may let it pass the next time.
+    pub fn is_damage(&self) -> bool {
+        !matches!(self, LogError::Io { .. })
+    }
 }
 
 impl fmt::Display for LogError {

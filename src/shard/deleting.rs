@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use crate::base::{Offset, TopicPartition};
 use crate::partition::Refusal;
-use crate::wire::ErrorCode;
 
 use super::Shard;
 use super::controller::CONTROLLER_CORE;
@@ -36,9 +35,8 @@ impl Shard {
     ) -> Result<Offset, Refusal> {
         self.try_closed(partition);
         let mut owned = self.owned.borrow_mut();
-        let replica = owned
-            .get_mut(partition)
-            .ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
+        let absent = owned.why_absent(partition);
+        let replica = owned.get_mut(partition).ok_or(absent)?;
         replica.delete_records(before)
     }
 

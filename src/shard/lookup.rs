@@ -79,7 +79,7 @@ impl Shard {
             let owned = self.owned.borrow();
             let partition = owned
                 .get(find.partition)
-                .ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
+                .ok_or_else(|| owned.why_absent(find.partition))?;
             partition.check_epoch(find.current_epoch)?;
             let marks = partition.marks();
             let upper = marks.visible_end(find.isolation);
@@ -145,7 +145,7 @@ impl Shard {
         let owned = self.owned.borrow();
         let partition = owned
             .get(find.partition)
-            .ok_or(ErrorCode::NOT_LEADER_OR_FOLLOWER)?;
+            .ok_or_else(|| owned.why_absent(find.partition))?;
         partition.check_epoch(find.current_epoch)?;
         Ok(partition.log().epoch_end_offset(find.epoch))
     }

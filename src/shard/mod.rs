@@ -21,6 +21,7 @@ mod link;
 mod lookup;
 mod message;
 mod node;
+mod opening;
 mod owned;
 mod places;
 mod producer_ids;

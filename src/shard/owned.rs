@@ -1,6 +1,6 @@
 //! The partitions a core owns, and the budget that their tails share.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::base::{Instant, LeaderEpoch, PartitionIndex, Timestamp, TopicId, TopicPartition};
 use crate::config::{Config, TopicConfig};
 use crate::io;
-use crate::log::{self, Log, LogError, LogOptions, Opened, Removal, Resume, names};
+use crate::log::{self, Log, LogError, LogOptions, Opened, Recovery, Removal, Resume, names};
 use crate::partition::{Appended, Partition, Refusal};
 use crate::wire::ErrorCode;
 use crate::wire::batch::Arrived;
@@ -21,10 +21,14 @@ pub struct Owned {
     partitions: BTreeMap<TopicPartition, Partition>,
     /// Those that could not be opened: when each may be tried again, and what the checkpoints say of it. Mostly none.
     closed: BTreeMap<TopicPartition, (Instant, Resume)>,
+    /// Those whose files hold what they should not: out of service until a restart. Mostly none.
+    damaged: BTreeSet<TopicPartition>,
     /// Who holds the batches of all tails, oldest first: one entry a batch.
     tail_order: VecDeque<TopicPartition>,
     tail_bytes: usize,
     tail_bytes_max: usize,
+    /// What opening them took.
+    recovery: Recovery,
     log_dir: PathBuf,
     producer_id_expiration: Duration,
 }
@@ -45,9 +49,11 @@ impl Owned {
         Owned {
             partitions: BTreeMap::new(),
             closed: BTreeMap::new(),
+            damaged: BTreeSet::new(),
             tail_order: VecDeque::new(),
             tail_bytes: 0,
             tail_bytes_max: config.tail_cache_bytes(),
+            recovery: Recovery::default(),
             log_dir: config.log_dir().to_path_buf(),
             producer_id_expiration: config.producer_id_expiration(),
         }
@@ -66,6 +72,19 @@ impl Owned {
         self.partitions.get_mut(&partition)
     }
 
+    /// What opening all of them took.
+    pub fn recovery(&self) -> Recovery {
+        self.recovery
+    }
+
+    /// Why a partition that the image gives to this core isn't open.
+    pub fn why_absent(&self, partition: TopicPartition) -> ErrorCode {
+        match self.damaged.contains(&partition) {
+            true => ErrorCode::KAFKA_STORAGE_ERROR,
+            false => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.partitions.len()
@@ -79,7 +98,7 @@ impl Owned {
         now: Timestamp,
     ) -> Result<Appended, Refusal> {
         let Some(replica) = self.partitions.get_mut(&partition) else {
-            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER.into());
+            return Err(self.why_absent(partition).into());
         };
         let appended = replica.append(batch, now)?;
         if appended.tail_bytes > 0 {
@@ -122,9 +141,16 @@ impl Owned {
         now: Instant,
     ) -> Result<(), LogError> {
         let (partition, resume) = (assigned.partition, assigned.resume);
+        if self.damaged.contains(&partition) {
+            return Ok(());
+        }
         let outcome = self.open_or_update(assigned, opened, wall_now);
         match &outcome {
             Ok(()) => self.closed.remove(&partition),
+            Err(error) if error.is_damage() => {
+                self.damaged.insert(partition);
+                self.closed.remove(&partition)
+            }
             Err(_) => self.closed.insert(partition, (now + REOPEN_PAUSE, resume)),
         };
         outcome
@@ -144,6 +170,7 @@ impl Owned {
         let dir = self.dir_of(assigned.topic_name, assigned.partition.partition);
         self.claim(&dir, assigned.partition.topic, opened)?;
         let (log, recovery) = Log::open_now(&dir, options, opened, assigned.resume, now)?;
+        self.recovery += recovery;
         if recovery.bytes_cut > 0 {
             tracing::warn!(
                 "{}: cut {} bytes behind the last whole batch",
@@ -218,6 +245,7 @@ impl Owned {
     /// Forgets what is left of a topic when its partitions are deleted.
     pub fn forget(&mut self, topic: TopicId) {
         self.closed.retain(|partition, _| partition.topic != topic);
+        self.damaged.retain(|partition| partition.topic != topic);
         // Entries of partitions that are gone would be settled twice.
         self.tail_order.retain(|partition| partition.topic != topic);
     }

@@ -230,11 +230,10 @@ impl Shard {
         let mut begun = Vec::with_capacity(request.wanted.len());
         for wanted in &request.wanted {
             let range = &wanted.range;
+            let absent = owned.why_absent(wanted.partition);
             let Some(partition) = owned.get_mut(wanted.partition) else {
                 has_news = true;
-                begun.push(Begun::Done(ReadAnswer::refused(
-                    ErrorCode::NOT_LEADER_OR_FOLLOWER,
-                )));
+                begun.push(Begun::Done(ReadAnswer::refused(absent)));
                 continue;
             };
             let range = ReadRange {

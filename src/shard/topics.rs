@@ -13,6 +13,7 @@ use crate::metadata::{Change, Image, Topic};
 use crate::wire::batch::BatchView;
 
 use super::checkpoints::PartitionOffsets;
+use super::opening::Progress;
 use super::owned::Assigned;
 use super::{CONTROLLER_CORE, Shard, TimeSlice, join_all};
 
@@ -93,12 +94,17 @@ impl Shard {
         self.take_broker_configs();
         let topics: Vec<TopicId> = self.image.borrow().topics().map(|topic| topic.id).collect();
         let mut slice = TimeSlice::default();
+        let mut progress = Progress::begin(topics.len());
         for topic in topics {
-            let failed = self.take_topic(topic, When::AtStart, &mut slice).await;
-            if let Some((_, error)) = failed.into_iter().next() {
-                return Err(error);
+            for (partition, error) in self.take_topic(topic, When::AtStart, &mut slice).await {
+                match error.is_damage() {
+                    true => tracing::error!("{partition} is out of service: {error}"),
+                    false => return Err(error),
+                }
             }
+            progress.tell_now_and_then(self.core, self.owned.borrow().recovery());
         }
+        progress.tell_if_long(self.core, self.owned.borrow().recovery());
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ringlog::base::Timestamp;
+use ringlog::wire::ErrorCode;
 use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
 use ringlog::wire::messages::init_producer_id_request::InitProducerIdRequest;
@@ -141,6 +142,41 @@ async fn a_bad_batch_in_the_middle_is_found_on_every_core() {
         let expected: Vec<Vec<u8>> = (0..end as usize).map(number).collect();
         assert_eq!(values(&read_all(&broker, "damaged", index).await), expected);
     }
+}
+
+/// Behind the recovery point nothing was in flight when the broker died: what is wrong there is damage, which is told and not cut.
+#[tokio::test]
+async fn damage_behind_the_recovery_point_takes_its_partition_out_of_service_alone() {
+    let mut broker = Broker::start();
+    for topic in ["damaged", "whole"] {
+        create_topic(&broker, topic, 1).await;
+        send(&partition(&broker, topic, 0).await, (0..9).map(number)).await;
+    }
+    assert!(broker.stop().success());
+    let segment = newest_segment(&broker, "damaged-0");
+    flip_a_bit_in_the_middle(&segment);
+    // Without an index every batch is looked at, though the stop was clean.
+    fs::remove_file(segment.with_extension("index")).unwrap();
+    broker.start_again();
+    let mut client = Connection::open(&broker);
+    let latest = |client: &mut Connection, topic: &str| {
+        let request = list_offsets_request(topic, -1);
+        let answer = client.call(4, &request);
+        let topic = answer.topics.iter().next().expect("the topic's answer");
+        topic
+            .partitions
+            .iter()
+            .next()
+            .expect("the partition's")
+            .error_code
+    };
+    assert_eq!(latest(&mut client, "whole"), 0);
+    assert_eq!(latest(&mut client, "damaged"), ErrorCode::KAFKA_STORAGE_ERROR.0);
+    let told = broker.stderr();
+    assert!(
+        told.contains("out of service") && told.contains("damaged-0"),
+        "{told}"
+    );
 }
 
 /// The indexes of a killed broker are made again: looking up by time finds what it found before.
