@@ -578,8 +578,12 @@ impl Segment {
     }
 
     /// Closes its files; the next use opens them again. Reads under way keep theirs.
+    ///
+    /// Batches that have a spare's name stay open: while it is changed, nobody can tell by which one to open them.
     pub fn release(&self) {
-        self.file.take();
+        if self.is_named() {
+            self.file.take();
+        }
         self.offsets.release();
         self.times.release();
     }

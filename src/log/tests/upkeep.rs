@@ -113,6 +113,24 @@ fn a_roll_goes_on_in_the_spare_file_which_gets_its_name_later() {
 }
 
 #[test]
+fn what_is_read_while_a_sealed_file_gets_its_name_is_found() {
+    on_a_core(|dir| async move {
+        let (mut log, next) = before_a_roll(&dir).await;
+        append(&mut log, next..2 * next + 1);
+        assert_eq!(log.segment_count(), 3);
+        let of_the_first = log.begin_upkeep().unwrap().unwrap().run().await.unwrap();
+        log.end_upkeep(of_the_first);
+        assert_eq!(spares(&dir), [names::offset_file(Offset(next), names::SPARE)]);
+        let of_the_second = log.begin_upkeep().unwrap().unwrap().run().await.unwrap();
+        assert!(spares(&dir).is_empty(), "the log doesn't know that yet");
+        // Reading the first segment closes the second, which is sealed too.
+        assert_eq!(batches(&read_all(&log)).len() as i64, 2 * next + 1);
+        log.end_upkeep(of_the_second);
+        assert_eq!(batches(&read_all(&log)).len() as i64, 2 * next + 1);
+    });
+}
+
+#[test]
 fn a_crash_at_any_instant_around_a_roll_loses_nothing() {
     on_a_core(|dir| async move {
         let copies = tempfile::tempdir().unwrap();
