@@ -13,6 +13,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
@@ -43,6 +44,12 @@ final class Kit implements AutoCloseable {
 
     String topic(String what, int partitions) throws Exception {
         return topic(what, partitions, Map.of());
+    }
+
+    /** Whether the broker knows a topic of this name and id, not only one of this name. */
+    boolean isThere(String name, Uuid id) throws Exception {
+        return admin.listTopics().namesToListings().get().values().stream()
+                .anyMatch(topic -> topic.name().equals(name) && topic.topicId().equals(id));
     }
 
     KafkaProducer<byte[], byte[]> producer(Object... settings) {
