@@ -83,6 +83,7 @@ public final class DirectorySwap {
                 load.createTwice(kit);
                 load.produce(kit);
                 load.transact(kit);
+                load.leaveTransactionOpen(kit);
                 load.send(keptAlive, "kept-alive", 1, 40);
                 commitOffset(kit);
                 kit.admin.deleteRecords(Map.of(SHORTENED, RecordsToDelete.beforeOffset(77))).all().get();

@@ -66,7 +66,7 @@ final class Ledger {
         add(records, record, metadata, type);
     }
 
-    /** Acknowledged in a transaction that was then aborted. */
+    /** Acknowledged in a transaction that is aborted, or will be. */
     void aborted(ProducerRecord<byte[], byte[]> record, RecordMetadata metadata) {
         add(aborted, record, metadata, TimestampType.CREATE_TIME);
     }

@@ -3,6 +3,7 @@ package ringlog;
 import static ringlog.DataChecks.number;
 
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -83,6 +84,20 @@ final class Load {
         }
     }
 
+    /** A transaction that nobody ends: the next producer of its id, in {@link #transact}, has it aborted. */
+    void leaveTransactionOpen(Kit kit) throws Exception {
+        ledger.create(kit, new NewTopic("open", 1, (short) 1));
+        KafkaProducer<byte[], byte[]> producer = kit.producer("transactional.id", "swap");
+        try {
+            producer.initTransactions();
+            producer.beginTransaction();
+            abandon(producer, "open");
+        } finally {
+            // At once, so that it doesn't abort.
+            producer.close(Duration.ZERO);
+        }
+    }
+
     /** One committed transaction and one that is aborted. */
     void transact(Kit kit) throws Exception {
         try (KafkaProducer<byte[], byte[]> producer = kit.producer("transactional.id", "swap", "linger.ms", 5)) {
@@ -91,12 +106,16 @@ final class Load {
             send(producer, "codecs", 1, 50);
             producer.commitTransaction();
             producer.beginTransaction();
-            List<Sent> all = sendAll(producer, "codecs", 1, 50);
-            producer.flush();
+            abandon(producer, "codecs");
             producer.abortTransaction();
-            for (Sent sent : all) {
-                ledger.aborted(sent.record, sent.acknowledged.get());
-            }
+        }
+    }
+
+    private void abandon(KafkaProducer<byte[], byte[]> producer, String topic) throws Exception {
+        List<Sent> all = sendAll(producer, topic, 1, 50);
+        producer.flush();
+        for (Sent sent : all) {
+            ledger.aborted(sent.record, sent.acknowledged.get());
         }
     }
 
