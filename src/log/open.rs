@@ -248,8 +248,10 @@ impl Log {
         for (base, path) in &files.spares {
             let opened = Segment::open_spare_now(self.place(*base), path.clone(), now);
             let (segment, indexes_trusted) = at(path, opened)?;
-            self.segments.push(segment);
-            trusted.push(indexes_trusted);
+            // A roll that came before its name did may have made the next file with a name of its own.
+            let place = self.segments.partition_point(|other| other.base() < *base);
+            self.segments.insert(place, segment);
+            trusted.insert(place, indexes_trusted);
         }
         Ok(trusted)
     }
@@ -405,6 +407,13 @@ impl Log {
         while at_segment < self.segments.len() {
             let segment = &mut self.segments[at_segment];
             let path = segment.path(names::LOG);
+            if at_segment > 0 && !segment.is_named() && segment.base() < self.end_offset {
+                // The log went on without it.
+                let spare = self.segments.remove(at_segment);
+                let path = spare.path(names::LOG);
+                at(&path, fs::remove_file_now(&path))?;
+                continue;
+            }
             if at_segment > 0 && segment.base() < self.end_offset {
                 if segment.size_bytes() > 0 {
                     return Err(LogError::BadBatch {
@@ -616,8 +625,8 @@ impl Files {
     }
 }
 
-/// Of the spare files those that the log may go on in, by the offset that their first batch has. The others go: no batch of them can
-/// have been acknowledged by a flush.
+/// Of the spare files those that hold what may be a segment, by the offset that their first batch has: the segment before it tells.
+/// The others go: they were never appended to, or nothing of that was flushed and so acknowledged.
 fn adopt_now(
     spares: Vec<PathBuf>,
     segments: &BTreeSet<Offset>,
@@ -626,7 +635,7 @@ fn adopt_now(
     for path in spares {
         let base = at(&path, first_offset_now(&path))?;
         let base = base.filter(|_| !is_planted(Planted::SpareForgotten));
-        match base.filter(|base| segments.last().is_none_or(|last| last < base)) {
+        match base.filter(|base| !segments.contains(base)) {
             Some(base) => _ = adopted.insert(base, path),
             None => at(&path, fs::remove_file_now(&path))?,
         }

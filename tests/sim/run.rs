@@ -74,10 +74,11 @@ impl Plan {
 
 impl Run {
     fn new(seed: u64, plan: Plan) -> Run {
-        // Segments end every few moments, and are known to be flushed soon, so that deaths meet both.
+        // Segments end every few moments, with time to settle or without, and are known to be flushed soon, so that deaths meet all that.
+        let roll = ["log.roll.ms=400", "log.roll.ms=20", "log.roll.ms=3"][seed as usize % 3];
         let mut settings = vec![
             "log.index.interval.bytes=256",
-            "log.roll.ms=400",
+            roll,
             "log.flush.offset.checkpoint.interval.ms=150",
         ];
         if plan.promise == Promise::Durable {

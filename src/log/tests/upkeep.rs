@@ -165,6 +165,20 @@ fn a_crash_at_any_instant_around_a_roll_loses_nothing() {
 }
 
 #[test]
+fn a_crash_after_several_rolls_without_upkeep_loses_nothing() {
+    on_a_core(|dir| async move {
+        let (mut log, next) = before_a_roll(&dir).await;
+        // The first goes to the spare, the others to files of their own name.
+        append(&mut log, next..4 * next);
+        assert!(log.segment_count() > 3);
+        assert_eq!(spares(&dir).len(), 1);
+        drop(log);
+        let log = expect_whole(&dir, 4 * next);
+        assert_eq!(log.segment_count(), 4);
+    });
+}
+
+#[test]
 fn a_spare_that_the_log_cannot_go_on_in_goes() {
     on_a_core(|dir| async move {
         let (log, next) = before_a_roll(&dir).await;
