@@ -6,6 +6,7 @@
 mod build;
 mod edit;
 mod error;
+mod rebuild;
 mod recode;
 mod record;
 mod rules;
@@ -20,6 +21,7 @@ use crate::wire::compression::{self, Codec};
 pub use build::{BatchBuilder, ControlType};
 pub use edit::{set_base_offset, set_create_time, set_leader_epoch, set_log_append_time};
 pub use error::{BatchError, RecordFault};
+pub use rebuild::{Rebuilt, emptied};
 pub use record::{Headers, Record, RecordIter};
 pub use rules::{BREACHES_NAMED_MAX, Breach, Breaches, Rules, Times, Unfit};
 pub use validate::{Arrived, Checked, Depth, validate};
@@ -199,6 +201,11 @@ impl<'a> BatchView<'a> {
         Timestamp(i64::from_be_bytes(self.field(layout::BASE_TIMESTAMP)))
     }
 
+    /// From when on its tombstones and markers may go, if the cleaner has said so (KIP-534).
+    pub fn delete_horizon(&self) -> Option<Timestamp> {
+        self.has(layout::DELETE_HORIZON).then(|| self.base_timestamp())
+    }
+
     /// The latest timestamp of its records.
     pub fn max_timestamp(&self) -> Timestamp {
         Timestamp(i64::from_be_bytes(self.field(layout::MAX_TIMESTAMP)))
@@ -254,6 +261,25 @@ impl<'a> BatchView<'a> {
                 self.raw_records(),
                 size_bytes_max,
             )?)),
+        }
+    }
+
+    /// As [`payload`](Self::payload), with a `turn` for others after every piece that is decompressed.
+    ///
+    /// # Errors
+    /// As [`payload`](Self::payload).
+    pub async fn payload_in_turns(
+        &self,
+        size_bytes_max: usize,
+        turn: impl AsyncFn(),
+    ) -> Result<Cow<'a, [u8]>, BatchError> {
+        match self.codec()? {
+            Codec::None => Ok(Cow::Borrowed(self.raw_records())),
+            codec => {
+                let bytes =
+                    compression::decompress_in_turns(codec, self.raw_records(), size_bytes_max, turn).await;
+                Ok(Cow::Owned(bytes?))
+            }
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// Its headers, in order.
     pub headers: Headers<'a>,
+    /// Its bytes from the key's length on, as they lie there: what does not depend on its place in the batch.
+    pub(super) body: &'a [u8],
 }
 
 /// The records of a batch; see [`BatchView::records`]. The first error is the last item.
@@ -70,6 +72,7 @@ impl<'a> RecordIter<'a> {
             key: parts.key,
             value: parts.value,
             headers: parts.headers,
+            body: parts.body,
         }
     }
 }
@@ -81,6 +84,7 @@ pub(super) struct Parts<'a> {
     pub key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     headers: Headers<'a>,
+    body: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
@@ -96,6 +100,7 @@ impl<'a> Parts<'a> {
         let parts = Parts {
             timestamp_delta,
             offset_delta,
+            body: d.rest(),
             key: read_bytes(&mut d)?,
             value: read_bytes(&mut d)?,
             headers: Headers::read(&mut d)?,

@@ -104,6 +104,26 @@ pub fn decompress(codec: Codec, bytes: &[u8], size_bytes_max: usize) -> Result<V
     Ok(out)
 }
 
+/// As [`decompress`], with a `turn` for others after every piece.
+///
+/// # Errors
+/// As [`decompress`].
+pub async fn decompress_in_turns(
+    codec: Codec,
+    bytes: &[u8],
+    size_bytes_max: usize,
+    turn: impl AsyncFn(),
+) -> Result<Vec<u8>, CompressionError> {
+    let mut stream = Stream::open(codec, bytes, size_bytes_max)?;
+    let mut out = Vec::new();
+    while stream.fill()? {
+        out.extend_from_slice(stream.piece());
+        stream.consume(stream.piece().len());
+        turn().await;
+    }
+    Ok(out)
+}
+
 /// `bytes` compressed, at the level that Kafka's producer uses by default.
 pub fn compress(codec: Codec, bytes: &[u8]) -> Vec<u8> {
     let mut compressor = Compressor::new(codec.into(), bytes.len(), BytesMut::new());
