@@ -7,8 +7,8 @@ use std::fmt;
 
 use crate::base::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 
-/// Offsets by topic name and partition: `recovery-point-offset-checkpoint`, `log-start-offset-checkpoint` and
-/// `replication-offset-checkpoint` (high watermarks).
+/// Offsets by topic name and partition: `recovery-point-offset-checkpoint`, `log-start-offset-checkpoint`,
+/// `replication-offset-checkpoint` (high watermarks) and `cleaner-offset-checkpoint`.
 pub type Offsets = BTreeMap<(String, PartitionIndex), Offset>;
 
 /// One line of `leader-epoch-checkpoint`: the epoch and the offset of its first record.

@@ -1,5 +1,5 @@
 //! A log directory: what stands in it beside the partitions, in Kafka's files. `meta.properties` says whose it is,
-//! `.lock` keeps a second process out, `.kafka_cleanshutdown` says that every log was closed, and three checkpoints
+//! `.lock` keeps a second process out, `.kafka_cleanshutdown` says that every log was closed, and four checkpoints
 //! hold an offset for each partition.
 //!
 //! One core owns a log directory; the logs in it belong to their partitions' cores. It begins with
@@ -28,6 +28,7 @@ pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub const START_OFFSETS: &str = "log-start-offset-checkpoint";
 /// [`CheckpointedOffsets::high_watermarks`].
 pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+pub const CLEANED: &str = "cleaner-offset-checkpoint";
 
 /// How the log directory was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub struct CheckpointedOffsets {
     pub start_offsets: Offsets,
     /// Up to where each log is committed.
     pub high_watermarks: Offsets,
+    /// Up to where each log is compacted, of those that ever were.
+    pub cleaned: Offsets,
 }
 
 impl CheckpointedOffsets {
@@ -79,6 +82,7 @@ impl CheckpointedOffsets {
         Resume {
             recovery_point: offset(&self.recovery_points),
             start_offset: offset(&self.start_offsets),
+            cleaned: self.cleaned.get(&key).copied(),
         }
     }
 }
@@ -212,6 +216,7 @@ impl LogDir {
             (RECOVERY_POINTS, &offsets.recovery_points),
             (START_OFFSETS, &offsets.start_offsets),
             (HIGH_WATERMARKS, &offsets.high_watermarks),
+            (CLEANED, &offsets.cleaned),
         ];
         for (name, offsets) in files {
             let path = self.path.join(name);
@@ -304,6 +309,11 @@ fn read_offsets_now(dir: &Path) -> Result<CheckpointedOffsets, DirError> {
         },
         start_offsets: read(START_OFFSETS)?,
         high_watermarks: read(HIGH_WATERMARKS)?,
+        // Without it a log is compacted from its start on once more.
+        cleaned: match read(CLEANED) {
+            Err(LogError::Malformed { .. }) => Offsets::new(),
+            other => other?,
+        },
     })
 }
 
@@ -407,6 +417,7 @@ mod tests {
         let resume = Resume {
             recovery_point: Offset(33),
             start_offset: Offset(0),
+            cleaned: None,
         };
         assert_eq!(opened.offsets().resume("kept", PartitionIndex(0)), resume);
         assert_eq!(opened.remove_deleted_now().unwrap(), 1);

@@ -11,10 +11,11 @@
 //!
 //! Pages, from the inside out: `names`, `checkpoint`, `snapshot`, `header`, `index`, `txn_index` are formats; `producers` and
 //! `epochs` are pure machines; `walk`, `aborted` and `segment` are one file each; this page, `open`, `read`, `lookup`, `transactions`, `flush`
-//! and `retention` are the log; `dir` is the directory that the logs stand in.
+//! and `retention` are the log; `compaction` rewrites it; `dir` is the directory that the logs stand in.
 
 mod aborted;
 pub mod checkpoint;
+pub mod compaction;
 pub mod dir;
 pub mod epochs;
 mod flush;
@@ -49,6 +50,7 @@ use std::time::Duration;
 use crate::base::{LeaderEpoch, Offset, Timestamp, TopicId};
 use crate::io::OpenOptions;
 use crate::io::fs::{self, File};
+use crate::log::compaction::CompactionState;
 use crate::log::epochs::Epochs;
 use crate::log::flush::Names;
 use crate::log::header::{BatchHeader, BatchProblem};
@@ -140,6 +142,7 @@ pub struct Log {
     /// The epochs' file lags behind `epochs`.
     epochs_unwritten: bool,
     names: Names,
+    compaction: CompactionState,
 }
 
 /// Where an append went.

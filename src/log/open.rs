@@ -10,6 +10,7 @@ use crate::base::{Offset, Timestamp};
 use crate::io::fs::{self, File};
 use crate::io::{OpenOptions, Planted, is_planted};
 use crate::log::checkpoint::{self, Malformed};
+use crate::log::compaction::{self, CompactionState};
 use crate::log::dir::Opened;
 use crate::log::epochs::Epochs;
 use crate::log::flush::Names;
@@ -32,6 +33,8 @@ pub struct Resume {
     pub recovery_point: Offset,
     /// Records before it are deleted though their segment may be there (`log-start-offset-checkpoint`).
     pub start_offset: Offset,
+    /// Up to where it is compacted (`cleaner-offset-checkpoint`).
+    pub cleaned: Option<Offset>,
 }
 
 /// What opening a log took.
@@ -82,11 +85,6 @@ pub enum LogError {
         /// What is wrong with it.
         problem: Malformed,
     },
-    /// Kafka crashed while it put compacted segments in place; only Kafka can end that.
-    HalfCompacted {
-        /// A `.swap` file.
-        path: PathBuf,
-    },
 }
 
 impl LogError {
@@ -108,13 +106,6 @@ impl fmt::Display for LogError {
                 write!(f, "{}: at byte {position}: {problem}", path.display())
             }
             LogError::Malformed { path, problem } => write!(f, "{}: {problem}", path.display()),
-            LogError::HalfCompacted { path } => {
-                write!(
-                    f,
-                    "{}: a compaction was interrupted; start and stop Kafka on the directory once",
-                    path.display()
-                )
-            }
         }
     }
 }
@@ -159,6 +150,7 @@ impl Log {
         now: Timestamp,
     ) -> Result<(Log, Recovery), LogError> {
         at(dir, fs::create_dir_all_now(dir))?;
+        compaction::finish_interrupted_now(dir)?;
         let files = Files::find_now(dir)?;
         let mut log = Log {
             dir: dir.into(),
@@ -174,6 +166,7 @@ impl Log {
             epochs: Epochs::default(),
             epochs_unwritten: false,
             names: Names::default(),
+            compaction: CompactionState::default(),
         };
         if opened == Opened::AfterCrash {
             log.names.changed();
@@ -189,6 +182,9 @@ impl Log {
             Opened::AfterCrash => resume.recovery_point,
         };
         log.flushed = log.flushed.min(flushed).min(log.end_offset);
+        // What was compacted and is lost comes again with other records.
+        let cleaned = resume.cleaned.filter(|cleaned| *cleaned <= log.end_offset);
+        log.compaction = CompactionState::new(cleaned);
         let active = log.segments.last_mut().expect("a log has an active segment");
         active.unsettle();
         active.jitter_by(log.options.jitter_ms());
@@ -606,10 +602,7 @@ impl Files {
                 names::SNAPSHOT => _ = snapshots.insert(file.offset),
                 names::SPARE => spares.push(path),
                 names::INDEX | names::TIME_INDEX | names::TXN_INDEX => indexes.push((file.offset, path)),
-                kind if ends_with(kind, names::SWAP) => return Err(LogError::HalfCompacted { path }),
-                kind if ends_with(kind, names::DELETED) || ends_with(kind, names::CLEANED) => {
-                    at(&path, fs::remove_file_now(&path))?;
-                }
+                kind if ends_with(kind, names::DELETED) => at(&path, fs::remove_file_now(&path))?,
                 _ => {}
             }
         }

@@ -48,8 +48,11 @@ impl Log {
     }
 
     /// Deletes the expired segments; their files go with the [`Removal`]. The active one too, for which an empty one comes. Reads under
-    /// way still see them.
+    /// way still see them. Not while a compaction is under way, which needs them all: the next look finds them again.
     pub fn delete_old_segments_now(&mut self, now: Timestamp, upper: Offset) -> io::Result<Removal> {
+        if self.compaction.is_under_way() {
+            return Ok(Removal::default());
+        }
         let count = self.expired_segments(now, upper);
         if count == self.segments.len() {
             self.roll_now(self.end_offset, now)?;
@@ -60,6 +63,9 @@ impl Log {
     /// Deletes the segments that end at or before `offset`, as [`delete_old_segments_now`](Self::delete_old_segments_now). Never the
     /// active one.
     pub fn delete_segments_before_now(&mut self, offset: Offset) -> io::Result<Removal> {
+        if self.compaction.is_under_way() {
+            return Ok(Removal::default());
+        }
         let bases = self.segments[1..].iter();
         let count = bases.take_while(|next| next.base() <= offset).count();
         self.remove_first_segments_now(count)

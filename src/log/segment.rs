@@ -285,6 +285,30 @@ impl Segment {
         self.max
     }
 
+    /// When it was made or opened: its age if its records have no times.
+    pub fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    /// The bytes of both its indexes.
+    pub fn index_bytes(&self) -> [u64; 2] {
+        [
+            self.offsets.entry_count() * OffsetEntry::BYTES,
+            self.times.entry_count() * TimeEntry::BYTES,
+        ]
+        .map(|bytes| bytes as u64)
+    }
+
+    /// The largest timestamp of its first batch; [`Timestamp::NONE`] if that has none or can't be read. Read once, which blocks.
+    pub fn first_timestamp_now(&self) -> Timestamp {
+        self.first_timestamp.get().unwrap_or_else(|| {
+            // A first batch that can't be read has no timestamp that could be used.
+            let read = self.read_first_timestamp_now().unwrap_or(Timestamp::NONE);
+            self.first_timestamp.set(Some(read));
+            read
+        })
+    }
+
     /// Whether a batch must go to a new segment (`LogSegment.shouldRoll`).
     pub fn must_roll(&self, batch: &BatchHeader, options: &LogOptions, now: Timestamp) -> bool {
         let bytes_max = u64::from(options.segment_bytes).min(POSITION_MAX);
@@ -300,12 +324,7 @@ impl Segment {
     /// How long the segment has been filled when `batch` comes, in the records' time, or by the clock if the first
     /// has none.
     fn age_ms(&self, batch: &BatchHeader, now: Timestamp) -> i64 {
-        let first = self.first_timestamp.get().unwrap_or_else(|| {
-            // A first batch that can't be read has no timestamp that could be used.
-            let read = self.read_first_timestamp_now().unwrap_or(Timestamp::NONE);
-            self.first_timestamp.set(Some(read));
-            read
-        });
+        let first = self.first_timestamp_now();
         if first.0 >= 0 {
             return batch.max_timestamp.0.saturating_sub(first.0);
         }

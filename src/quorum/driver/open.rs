@@ -170,6 +170,7 @@ fn open_log_now(
         let resume = Resume {
             recovery_point: snapshot,
             start_offset,
+            cleaned: None,
         };
         Log::open_now(dir, options(config), opened, resume, now).map_err(QuorumError::Open)
     };

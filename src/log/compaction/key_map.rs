@@ -1,0 +1,218 @@
+//! Where the last record of each key is: a table of bounded size over a range of a log (Kafka's `OffsetMap`).
+//!
+//! A key is known by the first 128 bits of its SHA-256: two keys that share them would cost one of them its record, and nobody
+//! can make such a pair. The table is sorted by these hashes, so that a look for a key that isn't there ends early also in a full
+//! table: a hash's place is its share of the table, and whatever finds its place taken goes behind, smaller hashes first.
+
+use sha2::{Digest, Sha256};
+
+use crate::base::Offset;
+
+/// Bytes of one key: 16 of its hash, 8 of its offset. Kafka's table takes as many.
+pub const ENTRY_BYTES: usize = 24;
+
+/// How full a table gets at most: beyond, what finds its place taken goes far.
+const LOAD_MAX: f64 = 0.95;
+
+/// Places behind the last hash's own, for what is pushed there. Runs of taken places are far shorter at [`LOAD_MAX`], and a run that
+/// is not makes the table full.
+const PLACES_BEHIND: usize = 4096;
+
+/// Two halves of a hash, and the offset plus 1: all zeros are an empty place.
+type Entry = [u64; 3];
+
+/// See the module.
+pub struct KeyMap {
+    entries: Vec<Entry>,
+    /// Hashes have their places among so many.
+    places: usize,
+    len: usize,
+    len_max: usize,
+    /// The range that is covered ends with this offset.
+    latest: Offset,
+}
+
+/// How large a table may become.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KeyMapLimits {
+    /// Memory; at least 1 MiB is taken if so many keys come.
+    pub bytes_max: usize,
+    /// How full it may become, of 1.
+    pub load_factor: f64,
+}
+
+impl KeyMapLimits {
+    /// Kafka's least for a cleaner thread.
+    const BYTES_MIN: usize = 1 << 20;
+
+    /// Keys that a table of this size holds.
+    fn keys_max(&self) -> usize {
+        let places = self.bytes_max.max(Self::BYTES_MIN) / ENTRY_BYTES;
+        (places as f64 * self.load_factor()) as usize
+    }
+
+    fn load_factor(&self) -> f64 {
+        self.load_factor.clamp(0.05, LOAD_MAX)
+    }
+}
+
+impl KeyMap {
+    /// An empty table for `keys_max` keys, or as many as the limits let. Memory is taken as it fills.
+    pub fn new(limits: KeyMapLimits, keys_max: u64) -> KeyMap {
+        let len_max = limits
+            .keys_max()
+            .min(usize::try_from(keys_max).unwrap_or(usize::MAX))
+            .max(1);
+        let places = (len_max as f64 / limits.load_factor()).ceil() as usize;
+        KeyMap {
+            entries: vec![[0; 3]; places + PLACES_BEHIND.min(len_max)],
+            places,
+            len: 0,
+            len_max,
+            latest: Offset::UNKNOWN,
+        }
+    }
+
+    /// Notes that a record of `key` is at `offset`, behind those noted before. False when the table is full: then it knows
+    /// nothing of this record, and takes no more.
+    pub fn put(&mut self, key: &[u8], offset: Offset) -> bool {
+        if self.len >= self.len_max {
+            return false;
+        }
+        let hash = hash(key);
+        let at = self.place_of(hash);
+        let Some(entry) = self.entries.get(at) else {
+            return self.fill_up();
+        };
+        if !is_hash(entry, hash) {
+            let Some(free) = self.entries[at..].iter().position(|entry| entry[2] == 0) else {
+                return self.fill_up();
+            };
+            self.entries.copy_within(at..at + free, at + 1);
+            self.len += 1;
+        }
+        self.entries[at] = [hash[0], hash[1], offset.0 as u64 + 1];
+        self.latest = offset;
+        true
+    }
+
+    fn fill_up(&mut self) -> bool {
+        self.len_max = self.len;
+        false
+    }
+
+    /// The offset of the last record of `key` that was noted.
+    pub fn get(&self, key: &[u8]) -> Option<Offset> {
+        let hash = hash(key);
+        let entry = self.entries.get(self.place_of(hash))?;
+        is_hash(entry, hash).then(|| Offset(entry[2] as i64 - 1))
+    }
+
+    /// Everything up to here was noted.
+    pub fn reach(&mut self, offset: Offset) {
+        self.latest = self.latest.max(offset);
+    }
+
+    /// Up to where it knows the last record of each key; what lies behind is newer than it.
+    pub fn latest(&self) -> Offset {
+        self.latest
+    }
+
+    /// How many keys it knows.
+    pub fn key_count(&self) -> usize {
+        self.len
+    }
+
+    /// Where the hash is, or would have to be put; behind the table when that is full there.
+    fn place_of(&self, hash: [u64; 2]) -> usize {
+        let mut at = ((u128::from(hash[0]) * self.places as u128) >> 64) as usize;
+        while let Some(entry) = self.entries.get(at)
+            && entry[2] != 0
+            && [entry[0], entry[1]] < hash
+        {
+            at += 1;
+        }
+        at
+    }
+}
+
+fn is_hash(entry: &Entry, hash: [u64; 2]) -> bool {
+    entry[2] != 0 && [entry[0], entry[1]] == hash
+}
+
+fn hash(key: &[u8]) -> [u64; 2] {
+    let digest = Sha256::digest(key);
+    let half = |at: usize| u64::from_be_bytes(digest[at..at + 8].try_into().expect("eight bytes"));
+    [half(0), half(8)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: KeyMapLimits = KeyMapLimits {
+        bytes_max: 1 << 20,
+        load_factor: 0.9,
+    };
+
+    #[test]
+    fn a_full_table_takes_no_more_and_forgets_nothing() {
+        let mut map = KeyMap::new(LIMITS, u64::MAX);
+        let fits = (1 << 20) / ENTRY_BYTES * 9 / 10;
+        let mut taken = 0;
+        while map.put(&u64::to_be_bytes(taken), Offset(taken as i64)) {
+            taken += 1;
+        }
+        assert_eq!((taken as usize, map.key_count()), (fits, fits));
+        assert!(!map.put(&[0; 8], Offset(99_999)), "not even a key that it knows");
+        assert_eq!(map.latest(), Offset(taken as i64 - 1));
+        for key in 0..taken {
+            assert_eq!(map.get(&key.to_be_bytes()), Some(Offset(key as i64)));
+        }
+        for key in taken..2 * taken {
+            assert_eq!(map.get(&key.to_be_bytes()), None);
+        }
+    }
+
+    #[test]
+    fn a_range_of_few_records_takes_little_memory_and_holds_them_all() {
+        let mut map = KeyMap::new(LIMITS, 10);
+        assert!(map.entries.len() < 30);
+        assert!((0..10).all(|n: i64| map.put(&n.to_be_bytes(), Offset(n))));
+        assert!(!map.put(b"one more", Offset(10)));
+        assert!(KeyMap::new(LIMITS, 0).put(b"", Offset(0)), "never none");
+    }
+
+    #[test]
+    fn what_was_reached_without_a_key_counts() {
+        let mut map = KeyMap::new(LIMITS, 10);
+        assert_eq!(map.latest(), Offset::UNKNOWN);
+        map.put(b"a", Offset(3));
+        map.reach(Offset(9));
+        map.reach(Offset(5));
+        assert_eq!((map.latest(), map.get(b"a")), (Offset(9), Some(Offset(3))));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_map_until_it_is_full(keys in prop::collection::vec(0u16..400, 0..600), keys_max in 1u64..300) {
+            let mut map = KeyMap::new(LIMITS, keys_max);
+            let mut model = BTreeMap::new();
+            for (offset, key) in (0..).zip(&keys) {
+                if !map.put(&key.to_be_bytes(), Offset(offset)) {
+                    prop_assert!(model.len() as u64 >= keys_max);
+                    break;
+                }
+                model.insert(*key, Offset(offset));
+            }
+            prop_assert_eq!(map.key_count(), model.len());
+            for key in 0..400u16 {
+                prop_assert_eq!(map.get(&key.to_be_bytes()), model.get(&key).copied());
+            }
+        }
+    }
+}
