@@ -162,7 +162,7 @@ impl Owned {
         opened: Opened,
         now: Timestamp,
     ) -> Result<(), LogError> {
-        let options = self.log_options(&assigned.config);
+        let options = log_options(&assigned.config, self.producer_id_expiration);
         if let Some(replica) = self.partitions.get_mut(&assigned.partition) {
             replica.update(assigned.leader_epoch, assigned.config, options);
             return Ok(());
@@ -205,25 +205,6 @@ impl Owned {
         }
         io::fs::create_dir_all_now(dir).map_err(at)?;
         log::write_topic_id_now(dir, topic).map_err(at)
-    }
-
-    fn log_options(&self, config: &TopicConfig) -> LogOptions {
-        // What is only compacted has no age and no size at which it goes.
-        let if_deleted = |retention| match config.cleanup_policy.delete {
-            true => retention,
-            false => -1,
-        };
-        LogOptions {
-            segment_bytes: u32::try_from(config.segment_bytes).unwrap_or(i32::MAX as u32),
-            segment_ms: config.segment_ms,
-            segment_jitter_ms: config.segment_jitter_ms,
-            index_interval_bytes: config.index_interval_bytes,
-            index_bytes_max: config.segment_index_bytes,
-            retention_ms: if_deleted(config.retention_ms),
-            retention_bytes: if_deleted(config.retention_bytes),
-            producer_expiry: self.producer_id_expiration,
-            refuse_damage: false,
-        }
     }
 
     /// Deletes a partition of a topic that is gone; its files go with the [`Removal`]. One that is gone too takes nothing.
@@ -283,5 +264,59 @@ impl Owned {
         self.tail_order.clear();
         self.tail_bytes = 0;
         std::mem::take(&mut self.partitions).into_iter().collect()
+    }
+}
+
+/// What a topic's settings come to for its logs.
+fn log_options(config: &TopicConfig, producer_expiry: Duration) -> LogOptions {
+    let policy = config.cleanup_policy;
+    // What is only compacted has no age and no size at which it goes.
+    let retained = |limit| if policy.delete { limit } else { -1 };
+    LogOptions {
+        segment_bytes: u32::try_from(config.segment_bytes).unwrap_or(i32::MAX as u32),
+        segment_ms: config.segment_ms,
+        segment_jitter_ms: config.segment_jitter_ms,
+        index_interval_bytes: config.index_interval_bytes,
+        index_bytes_max: config.segment_index_bytes,
+        retention_ms: retained(config.retention_ms),
+        retention_bytes: retained(config.retention_bytes),
+        producer_expiry,
+        refuse_damage: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(settings: &[(&str, &str)]) -> LogOptions {
+        let (config, _) = Config::parse(None, &[]).unwrap();
+        let settings = settings.iter().map(|(k, v)| (k.to_string(), v.to_string()));
+        log_options(
+            &TopicConfig::new(&config, &settings.collect()),
+            Duration::from_secs(1),
+        )
+    }
+
+    #[test]
+    fn records_are_deleted_by_age_and_size_only_where_the_policy_says_so() {
+        for (policy, is_deleted) in [
+            ("delete", true),
+            ("compact,delete", true),
+            ("compact", false),
+            ("", false),
+        ] {
+            let options = options(&[
+                ("cleanup.policy", policy),
+                ("retention.ms", "7"),
+                ("retention.bytes", "9"),
+            ]);
+            let expected = if is_deleted { (7, 9) } else { (-1, -1) };
+            assert_eq!(
+                (options.retention_ms, options.retention_bytes),
+                expected,
+                "{policy:?}"
+            );
+        }
     }
 }
