@@ -355,6 +355,13 @@ impl Config {
             .unwrap_or_else(|_| panic!("{name} is a number by its check"))
     }
 
+    fn fraction(&self, name: &str) -> f64 {
+        self.text(name)
+            .trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is a number by its check"))
+    }
+
     fn flag(&self, name: &str) -> bool {
         self.text(name) == "true"
     }
@@ -526,6 +533,26 @@ impl Config {
             i64::MAX => None,
             millis => Some(Duration::from_millis(millis.max(1) as u64)),
         }
+    }
+
+    /// `log.cleaner.backoff.ms`.
+    pub fn cleaner_backoff(&self) -> Duration {
+        Duration::from_millis(self.number("log.cleaner.backoff.ms") as u64)
+    }
+
+    /// `log.cleaner.dedupe.buffer.size`, of all cores together.
+    pub fn cleaner_dedupe_bytes(&self) -> usize {
+        usize::try_from(self.number("log.cleaner.dedupe.buffer.size")).unwrap_or(0)
+    }
+
+    /// `log.cleaner.io.buffer.load.factor`.
+    pub fn cleaner_load_factor(&self) -> f64 {
+        self.fraction("log.cleaner.io.buffer.load.factor")
+    }
+
+    /// `log.cleaner.io.max.bytes.per.second`, of all cores together.
+    pub fn cleaner_bytes_per_second(&self) -> f64 {
+        self.fraction("log.cleaner.io.max.bytes.per.second")
     }
 
     /// `metadata.log.segment.bytes`.
@@ -743,6 +770,12 @@ mod tests {
         assert_eq!(config.producer_id_expiration(), Duration::from_secs(86_400));
         assert_eq!(config.transaction_timeout_max_ms(), 900_000);
         assert_eq!(config.retention_check_interval(), Duration::from_secs(300));
+        assert_eq!(config.cleaner_backoff(), Duration::from_secs(15));
+        assert_eq!(config.cleaner_dedupe_bytes(), 128 << 20);
+        assert_eq!(
+            (config.cleaner_load_factor(), config.cleaner_bytes_per_second()),
+            (0.9, f64::MAX)
+        );
         assert_eq!(config.metadata_segment_bytes(), 1 << 30);
         assert_eq!(config.rack(), None);
         assert_eq!(config.inter_broker_listener(), "PLAINTEXT");

@@ -61,7 +61,7 @@ pub enum RinglogValidate {
 }
 
 /// The effective settings of one topic, typed. Times in milliseconds, −1 for "no limit" where Kafka has it so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicConfig {
     /// `max.message.bytes`: the largest batch.
     pub max_message_bytes: usize,
@@ -89,6 +89,14 @@ pub struct TopicConfig {
     pub cleanup_policy: CleanupPolicy,
     /// `compression.type`, and the level of it.
     pub compression: CompressionType,
+    /// `min.cleanable.dirty.ratio`: 0 to 1.
+    pub dirty_ratio_min: f64,
+    /// `min.compaction.lag.ms`.
+    pub compaction_lag_min_ms: i64,
+    /// `max.compaction.lag.ms`; `i64::MAX` for no limit.
+    pub compaction_lag_max_ms: i64,
+    /// `delete.retention.ms`.
+    pub delete_retention_ms: i64,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`.
@@ -188,6 +196,10 @@ impl TopicConfig {
                 compact: policy.contains("compact"),
             },
             compression: values.compression(),
+            dirty_ratio_min: values.fraction("min.cleanable.dirty.ratio"),
+            compaction_lag_min_ms: values.number("min.compaction.lag.ms"),
+            compaction_lag_max_ms: values.number("max.compaction.lag.ms"),
+            delete_retention_ms: values.number("delete.retention.ms"),
             timestamp_type: match values.text("message.timestamp.type").as_str() {
                 "LogAppendTime" => TimestampType::LogAppendTime,
                 _ => TimestampType::CreateTime,
@@ -241,6 +253,13 @@ impl Values<'_> {
             },
             _ => CompressionType::Producer,
         }
+    }
+
+    fn fraction(&self, name: &str) -> f64 {
+        self.text(name)
+            .trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is a number by its check"))
     }
 }
 
@@ -311,6 +330,10 @@ mod tests {
                 compact: false,
             },
             compression: CompressionType::Producer,
+            dirty_ratio_min: 0.5,
+            compaction_lag_min_ms: 0,
+            compaction_lag_max_ms: i64::MAX,
+            delete_retention_ms: 86_400_000,
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 3_600_000,

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::config::{RinglogAck, TimestampType, TopicConfig};
 use crate::io::{Planted, is_planted};
+use crate::log::compaction::{Compacted, CompactionRules, Dirt, Round};
 use crate::log::header::BatchHeader;
 use crate::log::producers::Sequence;
 use crate::log::{
@@ -535,6 +536,53 @@ impl Partition {
         }
         self.log.remove_expired_producers(now);
         Ok(removal.after(self.config.file_delete_delay))
+    }
+
+    /// What there is to compact, if it is time for it.
+    pub fn dirt(&self, now: Timestamp) -> Option<Dirt> {
+        if !self.config.cleanup_policy.compact || self.is_offline {
+            return None;
+        }
+        let rules = self.compaction_rules();
+        let dirt = self.log.dirt(&rules, self.marks().last_stable_offset, now);
+        dirt.is_due(&rules).then_some(dirt)
+    }
+
+    fn compaction_rules(&self) -> CompactionRules {
+        CompactionRules {
+            dirty_ratio_min: self.config.dirty_ratio_min,
+            lag_min_ms: self.config.compaction_lag_min_ms,
+            lag_max_ms: self.config.compaction_lag_max_ms,
+            delete_retention_ms: self.config.delete_retention_ms,
+        }
+    }
+
+    /// Begins a compaction, if it is time for one. No segment is taken away until it [ends](Self::end_compaction).
+    pub fn begin_compaction(&mut self, now: Timestamp) -> Option<Round> {
+        let dirt = self.dirt(now)?;
+        // Nothing is in a transaction, so none was aborted.
+        let aborted = Vec::new();
+        Some(
+            self.log
+                .begin_compaction(dirt, self.compaction_rules(), aborted, now),
+        )
+    }
+
+    /// Puts a compacted segment in its place.
+    ///
+    /// # Errors
+    /// What the directory holds is not known: from here on nothing more is written.
+    pub fn place_compacted(&mut self, compacted: &Compacted, now: Timestamp) -> io::Result<Removal> {
+        let placed = self.log.place_compacted_now(compacted, now);
+        if placed.is_err() {
+            self.go_offline();
+        }
+        placed
+    }
+
+    /// A compaction has ended; up to here the log is clean if it has come to its end.
+    pub fn end_compaction(&mut self, cleaned_to: Option<Offset>) {
+        self.log.end_compaction(cleaned_to);
     }
 
     /// Wakes who waits, flushes and closes the files.

@@ -171,6 +171,7 @@ async fn lead(
         shard.let_all_listen().await;
         shard.start_retention();
         shard.start_flush_scheduler();
+        shard.start_compaction();
         shard.start_snapshots();
         print_ready(shard.node(), started);
         wait_for_stop(&shard).await;
@@ -191,6 +192,7 @@ async fn follow(shard: Rc<Shard>, listeners: Vec<BoundListener>) {
     }
     shard.start_retention();
     shard.start_flush_scheduler();
+    shard.start_compaction();
     shard.told_to_stop().await;
 }
 

@@ -1,5 +1,5 @@
 //! The offset checkpoints of the data directory, which core 0 writes for all cores: up to where each log is on stable storage, where it
-//! starts, and up to where it is committed (Kafka's `LogManager.checkpointLogRecoveryOffsets` and the like).
+//! starts, and up to where it is committed and compacted (Kafka's `LogManager.checkpointLogRecoveryOffsets` and the like).
 //!
 //! Kafka's files name topics, not their ids. So none may name a topic that is gone: another one of that name would be opened by the
 //! offsets of the old. They are written anew at a start, before anybody can create a topic, and with every deletion, before the next change.
@@ -26,6 +26,8 @@ pub struct PartitionOffsets {
     /// Where its files don't tell.
     start: Option<Offset>,
     high_watermark: Offset,
+    /// If it ever was compacted.
+    cleaned: Option<Offset>,
 }
 
 /// What core 0 has written.
@@ -50,6 +52,7 @@ impl PartitionOffsets {
             },
             start: replica.log().start_to_checkpoint(),
             high_watermark: replica.committed(),
+            cleaned: replica.log().cleaned_to(),
         }
     }
 
@@ -123,6 +126,7 @@ impl Shard {
             (dir::RECOVERY_POINTS, &offsets.recovery_points),
             (dir::START_OFFSETS, &offsets.start_offsets),
             (dir::HIGH_WATERMARKS, &offsets.high_watermarks),
+            (dir::CLEANED, &offsets.cleaned),
         ];
         for (name, offsets) in files {
             self.write_checkpoint(name, offsets).await;
@@ -154,6 +158,9 @@ impl Shard {
             named.high_watermarks.insert(key(), of.high_watermark);
             if let Some(start) = of.start {
                 named.start_offsets.insert(key(), start);
+            }
+            if let Some(cleaned) = of.cleaned {
+                named.cleaned.insert(key(), cleaned);
             }
         };
         TimeSlice::default().each(offsets, add).await;

@@ -9,6 +9,7 @@ mod asked;
 mod checkpoints;
 mod clients;
 mod cold_reads;
+mod compaction;
 mod controller;
 mod deleting;
 mod fetch_session;
@@ -55,6 +56,7 @@ use crate::wire::batch::Arrived;
 
 use checkpoints::Checkpoints;
 use cold_reads::ColdReads;
+use compaction::Compacting;
 use controller::Controller;
 use fetch_session::FetchSessions;
 use flushing::Flushing;
@@ -100,6 +102,7 @@ pub struct Shard {
     kept_up: KeptUp,
     /// On core 0 only.
     checkpoints: Checkpoints,
+    compacting: Compacting,
     /// On core 0 only, from its start on.
     controller: RefCell<Option<Rc<Controller>>>,
     producer_ids: RefCell<ProducerIdBlock>,
@@ -145,6 +148,7 @@ impl Shard {
             flushing: Flushing::default(),
             kept_up: KeptUp::default(),
             checkpoints: Checkpoints::default(),
+            compacting: Compacting::default(),
             controller: RefCell::default(),
             producer_ids: RefCell::new(ProducerIdBlock::empty()),
             watches: RefCell::default(),

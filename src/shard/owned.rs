@@ -274,7 +274,11 @@ fn log_options(config: &TopicConfig, producer_expiry: Duration) -> LogOptions {
     let retained = |limit| if policy.delete { limit } else { -1 };
     LogOptions {
         segment_bytes: u32::try_from(config.segment_bytes).unwrap_or(i32::MAX as u32),
-        segment_ms: config.segment_ms,
+        // The active segment is never compacted: it has to end before its records are too old.
+        segment_ms: match policy.compact {
+            true => config.segment_ms.min(config.compaction_lag_max_ms),
+            false => config.segment_ms,
+        },
         segment_jitter_ms: config.segment_jitter_ms,
         index_interval_bytes: config.index_interval_bytes,
         index_bytes_max: config.segment_index_bytes,
@@ -318,5 +322,18 @@ mod tests {
                 "{policy:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_compacted_topics_segments_end_before_their_records_must_be_compacted() {
+        let segment_ms = |policy| {
+            let settings = [
+                ("cleanup.policy", policy),
+                ("segment.ms", "9000"),
+                ("max.compaction.lag.ms", "500"),
+            ];
+            options(&settings).segment_ms
+        };
+        assert_eq!((segment_ms("compact"), segment_ms("delete")), (500, 9000));
     }
 }

@@ -157,6 +157,7 @@ impl Shard {
             }
         }
         self.owned.borrow_mut().forget(topic.id);
+        self.compacting.forget(topic.id);
         spawn(removal.run());
     }
 
@@ -168,7 +169,9 @@ impl Shard {
     ) -> Result<Removal, LogError> {
         loop {
             self.upkeep_ended(partition).await;
-            let delete = || (!self.is_kept_up(partition)).then(|| self.owned.borrow_mut().delete(partition));
+            self.stop_compacting(partition).await;
+            let is_busy = || self.is_kept_up(partition) || self.is_compacted(partition);
+            let delete = || (!is_busy()).then(|| self.owned.borrow_mut().delete(partition));
             if let Some(deleted) = slice.spend(delete).await {
                 return deleted;
             }
@@ -326,6 +329,7 @@ impl Shard {
 
     /// Flushes and closes this core's partitions; their last offsets, or the first error, after all were tried.
     pub(super) async fn close_owned(&self) -> io::Result<Vec<PartitionOffsets>> {
+        self.end_compacting().await;
         self.end_upkeep().await;
         let mut outcome = Ok(());
         let mut offsets = Vec::new();

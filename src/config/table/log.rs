@@ -3,7 +3,6 @@
 use crate::config::setting::row::*;
 use crate::config::setting::{ANY, Kind, Setting, at_least, between};
 
-pub(super) const NO_COMPACTION: &str = "logs are not compacted yet";
 pub(super) const ONE_REPLICA: &str =
     "A single node holds one replica of everything, so min.insync.replicas can only be 1.";
 const NO_TIERING: &str = "there is no tiered storage";
@@ -85,8 +84,7 @@ pub const LOGS: &[Setting] = &[
         "log.cleanup.policy",
         Kind::ListOf(&["compact", "delete"]),
         "delete",
-        "What happens to old records: `delete` by age and size, `compact` to the newest of each key (compaction is \
-         not there yet: such logs only grow).",
+        "What happens to old records: `delete` by age and size, `compact` to the newest of each key; both do both.",
     )
     .dynamic(),
     int("log.index.interval.bytes", at_least(0), "4096", "Bytes of log between two entries of its index.").dynamic(),
@@ -147,43 +145,64 @@ pub const LOGS: &[Setting] = &[
         .dynamic()
         .inert(NO_TIERING),
     long("log.local.retention.ms", at_least(-2), "-2", "Age kept here of a tiered log.").dynamic().inert(NO_TIERING),
-    bool("log.cleaner.enable", "true", "Whether logs are compacted.").inert(NO_COMPACTION),
-    int("log.cleaner.threads", at_least(0), "1", "Threads that compact.").dynamic().inert(NO_COMPACTION),
-    long("log.cleaner.backoff.ms", at_least(0), "15000", "Pause when nothing is to compact.")
+    bool("log.cleaner.enable", "true", "Whether logs are compacted.")
+        .inert("logs whose `cleanup.policy` says so always are, as in Kafka 4"),
+    int("log.cleaner.threads", at_least(0), "1", "Threads that compact.")
         .dynamic()
-        .inert(NO_COMPACTION),
-    long("log.cleaner.dedupe.buffer.size", ANY, "134217728", "Memory for the keys of a compaction.")
-        .dynamic()
-        .inert(NO_COMPACTION),
-    kind("log.cleaner.io.buffer.load.factor", Kind::Double(f64::MIN, f64::MAX), "0.9", "How full that memory gets.")
-        .dynamic()
-        .inert(NO_COMPACTION),
+        .inert("each core compacts its own partitions, one at a time"),
+    long(
+        "log.cleaner.backoff.ms",
+        at_least(0),
+        "15000",
+        "Pause when nothing is to compact; a tenth of a second at least.",
+    )
+    .dynamic(),
+    long(
+        "log.cleaner.dedupe.buffer.size",
+        ANY,
+        "134217728",
+        "Memory for the keys of compactions, shared by the cores; 1 MiB each at least. 24 bytes hold a key, and a compaction takes no more than \
+         its keys need.",
+    )
+    .dynamic(),
+    kind(
+        "log.cleaner.io.buffer.load.factor",
+        Kind::Double(f64::MIN, f64::MAX),
+        "0.9",
+        "How full that memory gets, from 0.05 to 0.95.",
+    )
+    .dynamic(),
     int("log.cleaner.io.buffer.size", at_least(0), "524288", "Buffers of a compaction.")
         .dynamic()
-        .inert(NO_COMPACTION),
+        .inert("a core reads and writes in pieces of 1 MiB"),
     kind(
         "log.cleaner.io.max.bytes.per.second",
         Kind::Double(f64::MIN, f64::MAX),
         "1.7976931348623157E308",
-        "Most bytes a second that compaction moves.",
+        "Most bytes a second that compaction reads and writes, shared by the cores.",
     )
-    .dynamic()
-    .inert(NO_COMPACTION),
-    long("log.cleaner.delete.retention.ms", at_least(0), "86400000", "How long a deletion marker stays.")
-        .dynamic()
-        .inert(NO_COMPACTION),
+    .dynamic(),
+    long(
+        "log.cleaner.delete.retention.ms",
+        at_least(0),
+        "86400000",
+        "How long a deletion marker stays in a compacted log, from its first compaction on.",
+    )
+    .dynamic(),
     long(
         "log.cleaner.max.compaction.lag.ms",
         at_least(1),
         "9223372036854775807",
         "Longest time that a record stays uncompacted.",
     )
-    .dynamic()
-    .inert(NO_COMPACTION),
+    .dynamic(),
     long("log.cleaner.min.compaction.lag.ms", at_least(0), "0", "Shortest time that a record stays uncompacted.")
-        .dynamic()
-        .inert(NO_COMPACTION),
-    kind("log.cleaner.min.cleanable.ratio", Kind::Double(0.0, 1.0), "0.5", "Share of old records that starts it.")
-        .dynamic()
-        .inert(NO_COMPACTION),
+        .dynamic(),
+    kind(
+        "log.cleaner.min.cleanable.ratio",
+        Kind::Double(0.0, 1.0),
+        "0.5",
+        "Share of a log's bytes that is not compacted yet, from which on it is.",
+    )
+    .dynamic(),
 ];

@@ -1,6 +1,6 @@
 //! The settings of a topic, in the order of their names.
 
-use super::log::{NO_COMPACTION, ONE_REPLICA};
+use super::log::ONE_REPLICA;
 use crate::config::setting::row::*;
 use crate::config::setting::{ANY, Kind, Setting, at_least, between};
 
@@ -14,8 +14,7 @@ pub const TOPIC: &[Setting] = &[
         "cleanup.policy",
         Kind::ListOf(&["compact", "delete"]),
         "delete",
-        "What happens to old records: `delete` by age and size, `compact` to the newest of each key (compaction is \
-         not there yet: such a log only grows).",
+        "What happens to old records: `delete` by age and size, `compact` to the newest of each key; both do both.",
     )
     .falls_back_to(&[same("log.cleanup.policy")]),
     kind("compression.gzip.level", Kind::IntOr(between(1, 9), -1), "-1", "Level of gzip.")
@@ -31,9 +30,8 @@ pub const TOPIC: &[Setting] = &[
     .falls_back_to(&[same("compression.type")]),
     int("compression.zstd.level", between(-131_072, 22), "3", "Level of zstd.")
         .falls_back_to(&[same("compression.zstd.level")]),
-    long("delete.retention.ms", at_least(0), "86400000", "How long a deletion marker stays in a compacted log.")
-        .falls_back_to(&[same("log.cleaner.delete.retention.ms")])
-        .inert(NO_COMPACTION),
+    long("delete.retention.ms", at_least(0), "86400000", "How long a deletion marker stays in a compacted log, from its first compaction on.")
+        .falls_back_to(&[same("log.cleaner.delete.retention.ms")]),
     long("file.delete.delay.ms", at_least(0), "60000", "How long a deleted file stays on disk.")
         .falls_back_to(&[same("log.segment.delete.delay.ms")]),
     long("flush.messages", at_least(1), "9223372036854775807", "Records after which the log is flushed.")
@@ -53,8 +51,7 @@ pub const TOPIC: &[Setting] = &[
         .falls_back_to(&[same("log.local.retention.ms")])
         .inert(NO_TIERING),
     long("max.compaction.lag.ms", at_least(1), "9223372036854775807", "Longest time a record stays uncompacted.")
-        .falls_back_to(&[same("log.cleaner.max.compaction.lag.ms")])
-        .inert(NO_COMPACTION),
+        .falls_back_to(&[same("log.cleaner.max.compaction.lag.ms")]),
     int("max.message.bytes", at_least(0), "1048588", "The largest record batch, as it is sent.")
         .falls_back_to(&[same("message.max.bytes")]),
     long("message.timestamp.after.max.ms", at_least(0), "3600000", "How far a record's time may lie in the future.")
@@ -73,12 +70,10 @@ pub const TOPIC: &[Setting] = &[
         "Whether records keep their producer's time or get the broker's.",
     )
     .falls_back_to(&[same("log.message.timestamp.type")]),
-    kind("min.cleanable.dirty.ratio", Kind::Double(0.0, 1.0), "0.5", "Share of old records that starts a compaction.")
-        .falls_back_to(&[same("log.cleaner.min.cleanable.ratio")])
-        .inert(NO_COMPACTION),
+    kind("min.cleanable.dirty.ratio", Kind::Double(0.0, 1.0), "0.5", "Share of the log's bytes that is not compacted yet, from which on it is.")
+        .falls_back_to(&[same("log.cleaner.min.cleanable.ratio")]),
     long("min.compaction.lag.ms", at_least(0), "0", "Shortest time a record stays uncompacted.")
-        .falls_back_to(&[same("log.cleaner.min.compaction.lag.ms")])
-        .inert(NO_COMPACTION),
+        .falls_back_to(&[same("log.cleaner.min.compaction.lag.ms")]),
     int("min.insync.replicas", at_least(1), "1", "Replicas in sync that `acks=all` asks for.")
         .falls_back_to(&[same("min.insync.replicas")])
     .only(&["1"], ONE_REPLICA),
