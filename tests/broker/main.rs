@@ -11,6 +11,7 @@ mod administration;
 mod batches;
 mod cli;
 mod client;
+mod compaction;
 mod compression;
 mod connections;
 mod delete_records;
