@@ -11,6 +11,7 @@
 
 mod back_pressure;
 mod clients;
+mod compaction;
 mod kit;
 mod metadata;
 mod model;
