@@ -138,21 +138,22 @@ impl Log {
     /// What there is to compact. From `stable_end` on records may still be taken back. Blocks for a read of each dirty segment's first
     /// header, once, where the rules need it.
     pub fn dirt(&self, rules: &CompactionRules, stable_end: Offset, now: Timestamp) -> Dirt {
-        let candidate = |segment: &Segment| Candidate {
+        // The first one that isn't on stable storage ends it as the active one does: what supersedes must be durable before what it
+        // supersedes goes.
+        let end = self.first_unsettled();
+        let dirty = self.segment_of(self.compaction.cleaned.unwrap_or_default())..end;
+        let candidate = |(n, segment): (usize, &Segment)| Candidate {
             base: segment.base(),
             size_bytes: segment.size_bytes(),
             latest: segment
                 .max_timestamp()
                 .map_or(segment.created(), |max| max.timestamp),
-            first: match rules.has_lag_max() {
-                true => segment.first_timestamp_now(),
+            first: match rules.has_lag_max() && dirty.contains(&n) {
+                true => first_timestamp_of_now(segment),
                 false => Timestamp::NONE,
             },
         };
-        // The first one that isn't on stable storage ends it as the active one does: what supersedes must be durable before what it
-        // supersedes goes.
-        let settled = &self.segments[..=self.first_unsettled()];
-        let candidates: Vec<Candidate> = settled.iter().map(candidate).collect();
+        let candidates: Vec<Candidate> = self.segments[..=end].iter().enumerate().map(candidate).collect();
         let range = self.start_offset..self.end_offset;
         Dirt::find(
             &candidates,
@@ -246,4 +247,13 @@ impl Log {
         self.compaction.is_under_way = false;
         self.compaction.cleaned = cleaned_to.or(self.compaction.cleaned);
     }
+}
+
+/// The time of a settled segment's first batch; its file is closed if it had to be opened.
+fn first_timestamp_of_now(segment: &Segment) -> Timestamp {
+    segment.first_timestamp().unwrap_or_else(|| {
+        let first = segment.first_timestamp_now();
+        segment.release();
+        first
+    })
 }

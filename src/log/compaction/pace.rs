@@ -9,6 +9,9 @@ use crate::io;
 /// How long it works before the others get their turn. Ordinary requests end within it.
 const SLICE: Duration = Duration::from_micros(200);
 
+/// Records that are looked at in one piece of work: some tens of microseconds, most of it for the hashes of their keys.
+pub const RECORDS_PER_TURN: usize = 64;
+
 /// What was not used of the disk's budget is kept for so long: a core that had no time may catch up a little.
 const CREDIT: Duration = Duration::from_millis(100);
 

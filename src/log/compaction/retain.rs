@@ -7,11 +7,8 @@ use crate::log::producers::ProducerStates;
 use crate::wire::batch::{BatchError, BatchView, DECOMPRESSED_BYTES_MAX, Rebuilt, Record, emptied};
 
 use super::key_map::KeyMap;
-use super::pace::Pace;
+use super::pace::{Pace, RECORDS_PER_TURN};
 use super::transactions::Transactions;
-
-/// Records that are looked at in one turn: some tens of microseconds, most of it for the hashes of their keys.
-const RECORDS_PER_TURN: usize = 64;
 
 /// What stays of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,12 +13,12 @@ use crate::io::OpenOptions;
 use crate::io::fs::File;
 use crate::log::index::Place;
 use crate::log::names;
-use crate::wire::batch::BatchView;
+use crate::wire::batch::{BatchView, DECOMPRESSED_BYTES_MAX};
 
 use super::groups::{GroupLimits, Member, groups};
 use super::key_map::{KeyMap, KeyMapLimits};
 use super::output::{Output, remove_leftovers};
-use super::pace::Pace;
+use super::pace::{Pace, RECORDS_PER_TURN};
 use super::reader::Reader;
 use super::retain::{Kept, LastBatches, Retention};
 use super::transactions::{AbortedTransaction, Transactions};
@@ -146,10 +146,8 @@ impl Round {
         pace: &Pace,
     ) -> Result<bool, CompactionError> {
         let turn = async || pace.turn().await;
-        let payload = batch
-            .payload_in_turns(crate::wire::batch::DECOMPRESSED_BYTES_MAX, turn)
-            .await?;
-        for (n, record) in batch.records(&payload).enumerate() {
+        let payload = batch.payload_in_turns(DECOMPRESSED_BYTES_MAX, turn).await?;
+        for (looked_at, record) in (1usize..).zip(batch.records(&payload)) {
             let record = record?;
             if let Some(key) = record.key
                 && record.offset >= self.plan.dirt.first_dirty
@@ -157,7 +155,7 @@ impl Round {
             {
                 return Ok(false);
             }
-            if n % 64 == 63 {
+            if looked_at.is_multiple_of(RECORDS_PER_TURN) {
                 pace.turn().await;
             }
         }

@@ -1,11 +1,5 @@
 //! Compactions of real files, on a core's ring.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "tests look at files as they like"
-)]
-
 use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

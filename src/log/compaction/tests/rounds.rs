@@ -298,3 +298,35 @@ fn no_segment_goes_while_a_round_needs_it_and_reads_under_way_keep_theirs() {
         assert_eq!(log.start_offset(), log.end_offset());
     });
 }
+
+#[test]
+fn the_oldest_record_that_is_not_compacted_is_looked_up_without_keeping_files_open() {
+    on_core(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = open(dir.path(), Opened::AfterCleanStop);
+        fill(&mut log);
+        log.close().await.unwrap();
+        let mut log = open(dir.path(), Opened::AfterCleanStop);
+        let rules = |lag_max_ms| CompactionRules {
+            dirty_ratio_min: 1.0,
+            lag_max_ms,
+            ..RULES
+        };
+        let is_due = |log: &Log, lag_max_ms| {
+            let rules = rules(lag_max_ms);
+            log.dirt(&rules, log.end_offset(), Timestamp(2000)).is_due(&rules)
+        };
+        let open_files = || {
+            let links = std::fs::read_dir("/proc/self/fd").unwrap();
+            let paths = links.filter_map(|link| std::fs::read_link(link.unwrap().path()).ok());
+            paths.filter(|path| path.starts_with(dir.path())).count()
+        };
+        let before = open_files();
+        // The first batch's later record is of 1,001.
+        assert!(!is_due(&log, 999));
+        assert!(is_due(&log, 998));
+        assert_eq!(open_files(), before);
+        compact_by(&mut log, &rules(998), LIMITS, NOW).await.unwrap();
+        assert!(!is_due(&log, 998));
+    });
+}
