@@ -138,7 +138,7 @@ async fn compact(log: &mut Log) -> Took {
     let now = Timestamp(2);
     let dirt = log.dirt(&RULES, log.end_offset(), now);
     let bytes = dirt.clean_bytes + dirt.cleanable_bytes;
-    let round = log.begin_compaction(dirt, RULES, Vec::new(), now);
+    let mut round = log.begin_compaction(dirt, RULES, now);
     let pace = Pace::new(f64::MAX);
     let begun = Instant::now();
     let keys = round.read_keys(LIMITS, &pace).await.expect("reads");

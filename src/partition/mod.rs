@@ -560,12 +560,7 @@ impl Partition {
     /// Begins a compaction, if it is time for one. No segment is taken away until it [ends](Self::end_compaction).
     pub fn begin_compaction(&mut self, now: Timestamp) -> Option<Round> {
         let dirt = self.dirt(now)?;
-        // Nothing is in a transaction, so none was aborted.
-        let aborted = Vec::new();
-        Some(
-            self.log
-                .begin_compaction(dirt, self.compaction_rules(), aborted, now),
-        )
+        Some(self.log.begin_compaction(dirt, self.compaction_rules(), now))
     }
 
     /// Puts a compacted segment in its place.

@@ -56,10 +56,10 @@ impl Shard {
         };
         let bytes_per_second = self.config().cleaner_bytes_per_second() / f64::from(self.node.cores);
         let pace = Rc::new(Pace::new(bytes_per_second));
-        let Some(round) = self.begin_round(partition, &pace) else {
+        let Some(mut round) = self.begin_round(partition, &pace) else {
             return false;
         };
-        let outcome = self.compact(partition, &round, &pace).await;
+        let outcome = self.compact(partition, &mut round, &pace).await;
         let cleaned_to = outcome.as_ref().ok().copied();
         if let Some(replica) = self.owned.borrow_mut().get_mut(partition) {
             replica.end_compaction(cleaned_to);
@@ -105,7 +105,7 @@ impl Shard {
     async fn compact(
         &self,
         partition: TopicPartition,
-        round: &Round,
+        round: &mut Round,
         pace: &Pace,
     ) -> Result<Offset, CompactionError> {
         let keys = round.read_keys(self.key_map_limits(), pace).await?;

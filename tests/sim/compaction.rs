@@ -165,7 +165,7 @@ async fn settle(log: &mut Log) {
 async fn compact(log: &mut Log) {
     let now = Timestamp(1);
     let dirt = log.dirt(&RULES, log.end_offset(), now);
-    let round = log.begin_compaction(dirt, RULES, Vec::new(), now);
+    let mut round = log.begin_compaction(dirt, RULES, now);
     let pace = Pace::new(f64::MAX);
     let keys = round.read_keys(LIMITS, &pace).await.expect("reads");
     let mut groups = round.groups(&keys);

@@ -40,7 +40,6 @@ pub use key_map::{KeyMap, KeyMapLimits};
 pub use pace::Pace;
 pub use round::{Compacted, Groups, Round};
 pub(super) use swap::finish_interrupted_now;
-pub use transactions::AbortedTransaction;
 
 /// What a log remembers of its compactions.
 #[derive(Debug, Default)]
@@ -165,15 +164,8 @@ impl Log {
         )
     }
 
-    /// Begins a round over what [`dirt`](Self::dirt) has found. `aborted` are the transactions of the segments before the first uncleanable one
-    /// whose records don't count. Until [`end_compaction`](Self::end_compaction) no segment is taken away.
-    pub fn begin_compaction(
-        &mut self,
-        dirt: Dirt,
-        rules: CompactionRules,
-        aborted: Vec<AbortedTransaction>,
-        now: Timestamp,
-    ) -> Round {
+    /// Begins a round over what [`dirt`](Self::dirt) has found. Until [`end_compaction`](Self::end_compaction) no segment is taken away.
+    pub fn begin_compaction(&mut self, dirt: Dirt, rules: CompactionRules, now: Timestamp) -> Round {
         assert!(!self.compaction.is_under_way, "one round at a time");
         self.compaction.is_under_way = true;
         Round::new(Plan {
@@ -187,7 +179,7 @@ impl Log {
             },
             index_interval_bytes: self.options.index_interval_bytes,
             lasts: LastBatches::of(&self.producers),
-            aborted,
+            aborted: self.aborted_transactions(self.segments[0].base(), dirt.first_uncleanable),
             now,
         })
     }

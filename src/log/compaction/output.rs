@@ -11,7 +11,7 @@ use crate::io::OpenOptions;
 use crate::io::fs::{self, File};
 use crate::log::header::BatchHeader;
 use crate::log::index::{Entry, OffsetEntry, TimeEntry};
-use crate::log::names;
+use crate::log::{AbortedTransaction, names};
 
 use super::CompactionError;
 use super::pace::Pace;
@@ -107,13 +107,22 @@ impl Output {
         Ok(())
     }
 
-    /// Writes the rest and the indexes, and flushes all of it.
-    pub async fn finish(mut self, pace: &Pace) -> io::Result<()> {
+    /// Writes the rest and the indexes, that of the `aborted` transactions if there are any, and flushes all of it.
+    pub async fn finish(mut self, aborted: &[AbortedTransaction], pace: &Pace) -> io::Result<()> {
         self.write(pace).await?;
         self.log.sync_data().await?;
         self.indexes.note_time();
         let Indexes { offsets, times, .. } = self.indexes;
-        for (kind, bytes) in [(names::INDEX, offsets), (names::TIME_INDEX, times)] {
+        let aborted = aborted.iter().flat_map(AbortedTransaction::encode).collect();
+        for (kind, bytes) in [
+            (names::INDEX, offsets),
+            (names::TIME_INDEX, times),
+            (names::TXN_INDEX, aborted),
+        ] {
+            // A segment without aborted transactions has no such file.
+            if kind == names::TXN_INDEX && bytes.is_empty() {
+                continue;
+            }
             pace.spend(bytes.len()).await;
             let file = create(&self.dir, self.base, kind).await?;
             file.write_at(0, bytes.into()).await?;

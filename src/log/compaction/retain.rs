@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::{Offset, ProducerEpoch, ProducerId, Timestamp};
+use crate::log::AbortedTransaction;
 use crate::log::producers::ProducerStates;
 use crate::wire::batch::{BatchError, BatchView, DECOMPRESSED_BYTES_MAX, Rebuilt, Record, emptied};
 
@@ -138,6 +139,11 @@ impl<'a> Retention<'a> {
             .map(Kept::Part)
     }
 
+    /// The aborted transactions that readers of what was kept since the last time have to know.
+    pub fn take_aborted(&mut self) -> Vec<AbortedTransaction> {
+        self.transactions.take_kept()
+    }
+
     async fn survey(&self, batch: &BatchView<'_>, payload: &[u8], pace: &Pace) -> Result<Survey, BatchError> {
         let mut survey = Survey::default();
         for record in batch.records(payload) {
@@ -193,7 +199,6 @@ async fn rebuild(
 #[cfg(test)]
 mod tests {
     use super::super::key_map::KeyMapLimits;
-    use super::super::transactions::AbortedTransaction;
     use super::*;
     use crate::base::LeaderEpoch;
     use crate::log::producers::{EndMarker, ProducedBatch};
@@ -374,6 +379,7 @@ mod tests {
             producer_id: ProducerId(7),
             first_offset: Offset(10),
             last_offset: Offset(11),
+            last_stable_offset: Offset(12),
         }];
         let lasts = LastBatches::default();
         let begin = |now| {
@@ -413,6 +419,8 @@ mod tests {
                 epoch: ProducerEpoch(0),
                 coordinator_epoch: 0,
                 timestamp: NOW,
+                is_abort: false,
+                offset: Offset(11),
             },
             NOW,
         );

@@ -12,7 +12,7 @@ use crate::base::{Offset, Timestamp};
 use crate::io::OpenOptions;
 use crate::io::fs::File;
 use crate::log::index::Place;
-use crate::log::names;
+use crate::log::{AbortedPlan, AbortedTransaction, names};
 use crate::wire::batch::{BatchView, DECOMPRESSED_BYTES_MAX};
 
 use super::groups::{GroupLimits, Member, groups};
@@ -21,7 +21,7 @@ use super::output::{Output, remove_leftovers};
 use super::pace::{Pace, RECORDS_PER_TURN};
 use super::reader::Reader;
 use super::retain::{Kept, LastBatches, Retention};
-use super::transactions::{AbortedTransaction, Transactions};
+use super::transactions::Transactions;
 use super::{CompactionError, CompactionRules, Dirt, swap};
 
 /// A sealed segment.
@@ -44,7 +44,8 @@ pub struct Plan {
     pub limits: GroupLimits,
     pub index_interval_bytes: u32,
     pub lasts: LastBatches,
-    pub aborted: Vec<AbortedTransaction>,
+    /// Where the transactions are whose records don't count; read once.
+    pub aborted: AbortedPlan,
     pub now: Timestamp,
 }
 
@@ -52,6 +53,8 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Round {
     plan: Plan,
+    /// Known once the keys are read.
+    aborted: Vec<AbortedTransaction>,
 }
 
 /// What is to be compacted, once the keys are known.
@@ -75,7 +78,10 @@ pub struct Compacted {
 
 impl Round {
     pub(super) fn new(plan: Plan) -> Round {
-        Round { plan }
+        Round {
+            plan,
+            aborted: Vec::new(),
+        }
     }
 
     /// What the round began with.
@@ -87,8 +93,11 @@ impl Round {
     ///
     /// # Errors
     /// The segments can't be read, or the round was stopped.
-    pub async fn read_keys(&self, limits: KeyMapLimits, pace: &Pace) -> Result<KeyMap, CompactionError> {
+    pub async fn read_keys(&mut self, limits: KeyMapLimits, pace: &Pace) -> Result<KeyMap, CompactionError> {
         remove_leftovers(&self.plan.dir).await?;
+        let aborted = std::mem::replace(&mut self.plan.aborted, AbortedPlan::empty());
+        self.aborted
+            .extend(aborted.run(self.plan.dirt.first_uncleanable).await?);
         let Dirt {
             first_dirty,
             first_uncleanable,
@@ -96,7 +105,7 @@ impl Round {
         } = self.plan.dirt;
         let records_max = first_uncleanable.0 - first_dirty.0;
         let mut keys = KeyMap::new(limits, records_max.max(0) as u64);
-        let mut transactions = Transactions::new(self.plan.aborted.clone());
+        let mut transactions = Transactions::new(self.aborted.clone());
         let dirty = self
             .plan
             .sources
@@ -170,7 +179,7 @@ impl Round {
             .iter()
             .take_while(|source| source.member.base <= keys.latest());
         let members: Vec<Member> = covered.map(|source| source.member).collect();
-        let transactions = Transactions::new(plan.aborted.clone());
+        let transactions = Transactions::new(self.aborted.clone());
         Groups {
             plan,
             keys,
@@ -227,7 +236,7 @@ impl Groups<'_> {
             self.write_source(source, is_last, &mut output, pace).await?;
         }
         let bytes = output.size_bytes();
-        output.finish(pace).await?;
+        output.finish(&self.retention.take_aborted(), pace).await?;
         Ok(bytes)
     }
 

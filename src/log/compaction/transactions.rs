@@ -4,18 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::base::{Offset, ProducerId};
+use crate::log::AbortedTransaction;
 use crate::wire::batch::{BatchView, ControlType};
-
-/// A transaction whose records don't count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AbortedTransaction {
-    /// Whose it was.
-    pub producer_id: ProducerId,
-    /// Its first record's offset.
-    pub first_offset: Offset,
-    /// Its marker's offset.
-    pub last_offset: Offset,
-}
 
 /// A control batch takes no more than some dozen bytes of records.
 const CONTROL_BYTES_MAX: usize = 4096;
@@ -29,10 +19,13 @@ pub struct Transactions {
     aborted: BTreeMap<ProducerId, Aborted>,
     /// Producers with a record in a transaction that is not aborted.
     committed: BTreeSet<ProducerId>,
+    /// Aborted ones whose marker stays, in the order of the markers, until they are taken.
+    kept: Vec<AbortedTransaction>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Aborted {
+    transaction: AbortedTransaction,
     /// A batch of it was seen.
     has_records: bool,
 }
@@ -57,9 +50,18 @@ impl Transactions {
         }
     }
 
+    /// The aborted transactions whose markers were told since the last time, of those that readers still have to know: a batch of
+    /// them was there. Kafka keeps these in the compacted segment's `.txnindex`.
+    pub fn take_kept(&mut self) -> Vec<AbortedTransaction> {
+        std::mem::take(&mut self.kept)
+    }
+
     fn begin_until(&mut self, offset: Offset) {
         while let Some(begun) = self.to_come.pop_front_if(|next| next.first_offset <= offset) {
-            self.aborted.entry(begun.producer_id).or_default();
+            self.aborted.entry(begun.producer_id).or_insert(Aborted {
+                transaction: begun,
+                has_records: false,
+            });
         }
     }
 
@@ -81,7 +83,9 @@ impl Transactions {
         match control_type(batch) {
             Control::Emptied => true,
             Control::Of(ControlType::Abort) => {
-                !self.aborted.remove(&producer).is_some_and(|it| it.has_records)
+                let aborted = self.aborted.remove(&producer).filter(|it| it.has_records);
+                self.kept.extend(aborted.map(|it| it.transaction));
+                aborted.is_none()
             }
             Control::Of(ControlType::Commit) => !self.committed.remove(&producer),
             Control::Of(_) | Control::Unknown => false,
@@ -139,6 +143,7 @@ mod tests {
             producer_id: ProducerId(producer),
             first_offset: Offset(first),
             last_offset: Offset(last),
+            last_stable_offset: Offset(last + 1),
         }
     }
 

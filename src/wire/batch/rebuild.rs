@@ -3,11 +3,14 @@
 
 use std::cmp::max;
 
+use bytes::BytesMut;
+
 use super::edit::{put, set_crc};
+use super::recode::TURN_BYTES;
 use super::record::Record;
 use super::{BatchView, TimestampType, layout};
 use crate::base::Timestamp;
-use crate::wire::compression;
+use crate::wire::compression::{Codec, Compressor};
 use crate::wire::varint;
 
 /// What stays of a batch.
@@ -50,17 +53,20 @@ impl<'a> Rebuilt<'a> {
         self.count += 1;
     }
 
-    /// The batch of what was kept.
+    /// The batch of what was kept, with a `turn` for others after every [`TURN_BYTES`] that are compressed.
     ///
     /// # Panics
     /// When the batch it is made of has a codec that does not exist, or this one comes to 2 GiB.
     pub async fn finish(mut self, turn: impl AsyncFn()) -> Vec<u8> {
         let codec = self.of.codec().expect("its records were read");
-        if codec != compression::Codec::None {
-            let compressed = compression::compress(codec, &self.bytes[layout::RECORDS..]);
-            self.bytes.truncate(layout::RECORDS);
-            self.bytes.extend_from_slice(&compressed);
-            turn().await;
+        if codec != Codec::None {
+            let (head, records) = self.bytes.split_at(layout::RECORDS);
+            let mut compressor = Compressor::new(codec.into(), records.len(), BytesMut::from(head));
+            for piece in records.chunks(TURN_BYTES) {
+                compressor.write(piece);
+                turn().await;
+            }
+            self.bytes = compressor.finish().into();
         }
         let max_timestamp = match self.of.timestamp_type() {
             TimestampType::CreateTime => self.max_timestamp,
@@ -127,7 +133,6 @@ mod tests {
     use super::*;
     use crate::base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
     use crate::wire::batch::BatchBuilder;
-    use crate::wire::compression::Codec;
 
     const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 

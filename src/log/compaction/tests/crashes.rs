@@ -26,7 +26,7 @@ fn begun() -> Begun {
         let before = seen(&log);
         settle(&mut log).await;
         let dirt = log.dirt(&RULES, Offset(20), NOW);
-        let round = log.begin_compaction(dirt, RULES, Vec::new(), NOW);
+        let mut round = log.begin_compaction(dirt, RULES, NOW);
         let pace = Pace::unlimited();
         let keys = round.read_keys(LIMITS, &pace).await.unwrap();
         let mut groups = round.groups(&keys);
@@ -167,7 +167,7 @@ fn a_next_round_takes_away_what_the_last_one_has_left() {
         std::fs::write(dir.join(format!("{name}.cleaned")), "x").unwrap();
         settle(&mut log).await;
         let dirt = log.dirt(&RULES, log.end_offset(), NOW);
-        let round = log.begin_compaction(dirt, RULES, Vec::new(), NOW);
+        let mut round = log.begin_compaction(dirt, RULES, NOW);
         round.read_keys(LIMITS, &Pace::unlimited()).await.unwrap();
         let is_left = |name: &String| name.ends_with(names::CLEANED);
         assert!(!file_names(&dir).iter().any(is_left));

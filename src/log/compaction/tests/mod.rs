@@ -100,7 +100,7 @@ async fn compact_by(
 ) -> Result<(), CompactionError> {
     settle(log).await;
     let dirt = log.dirt(rules, log.end_offset(), now);
-    let round = log.begin_compaction(dirt, *rules, Vec::new(), now);
+    let mut round = log.begin_compaction(dirt, *rules, now);
     let pace = Pace::unlimited();
     let outcome = async {
         let keys = round.read_keys(limits, &pace).await?;

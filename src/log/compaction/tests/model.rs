@@ -99,7 +99,7 @@ impl Model {
         let now = Timestamp(self.now);
         settle(log).await;
         let dirt = log.dirt(&rules, log.end_offset(), now);
-        let round = log.begin_compaction(dirt, rules, Vec::new(), now);
+        let mut round = log.begin_compaction(dirt, rules, now);
         let pace = Pace::unlimited();
         let mut keys = round.read_keys(LIMITS, &pace).await.unwrap();
         if keys.key_count() as u64 > keys_max {

@@ -1,6 +1,7 @@
 //! What one round does to a log.
 
 use super::*;
+use crate::wire::batch::ControlType;
 
 /// 24 batches of two records over four keys, in several segments.
 fn fill(log: &mut Log) {
@@ -248,7 +249,7 @@ fn a_round_that_is_stopped_leaves_the_log_as_it_was() {
         fill(&mut log);
         settle(&mut log).await;
         let dirt = log.dirt(&RULES, log.end_offset(), NOW);
-        let round = log.begin_compaction(dirt, RULES, Vec::new(), NOW);
+        let mut round = log.begin_compaction(dirt, RULES, NOW);
         let pace = Pace::unlimited();
         let keys = round.read_keys(LIMITS, &pace).await.unwrap();
         pace.stop();
@@ -277,7 +278,7 @@ fn no_segment_goes_while_a_round_needs_it_and_reads_under_way_keep_theirs() {
         let expected = log.read(Offset(0), limits).unwrap().run().await.unwrap();
         settle(&mut log).await;
         let dirt = log.dirt(&RULES, log.end_offset(), NOW);
-        let round = log.begin_compaction(dirt, RULES, Vec::new(), NOW);
+        let mut round = log.begin_compaction(dirt, RULES, NOW);
         log.options_mut().retention_bytes = 0;
         let segments = log.segment_count();
         let removal = log.delete_old_segments_now(NOW, log.end_offset()).unwrap();
@@ -328,5 +329,52 @@ fn the_oldest_record_that_is_not_compacted_is_looked_up_without_keeping_files_op
         assert_eq!(open_files(), before);
         compact_by(&mut log, &rules(998), LIMITS, NOW).await.unwrap();
         assert!(!is_due(&log, 998));
+    });
+}
+
+#[test]
+fn records_of_an_aborted_transaction_go_and_readers_still_know_of_it() {
+    on_core(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = open(dir.path(), Opened::AfterCleanStop);
+        append(&mut log, Codec::None, 1, &[("a", Some("before"))]);
+        let data = BatchBuilder::new(Codec::Lz4).producer(ProducerId(6), ProducerEpoch(0), 0);
+        append_as(&mut log, data.transactional(), 1, &[("a", Some("aborted"))]);
+        let mut marker = BatchBuilder::new(Codec::None)
+            .producer(ProducerId(6), ProducerEpoch(0), -1)
+            .transactional()
+            .control()
+            .at(log.end_offset(), LeaderEpoch(0));
+        marker.add_control(Timestamp(1), ControlType::Abort, &[0; 6]);
+        log.append(&marker.build(), NOW).unwrap();
+        // Its producer goes on, so that no header has to stay for its sequence.
+        let next = BatchBuilder::new(Codec::None).producer(ProducerId(6), ProducerEpoch(0), 1);
+        append_as(&mut log, next, 1, &[("b", Some("after"))]);
+        let pad = "p".repeat(300);
+        let fill = |log: &mut Log| {
+            for key in ["x", "y", "z"] {
+                append(log, Codec::None, 1, &[(key, Some(&pad))]);
+            }
+        };
+        let aborted = |log: &Log| {
+            let plan = log.aborted_transactions(Offset(0), log.end_offset());
+            plan.run_now(log.end_offset()).unwrap()
+        };
+        fill(&mut log);
+        let known = aborted(&log);
+        assert_eq!(known.len(), 1);
+        compact(&mut log, NOW).await.unwrap();
+        assert_eq!(shown(&log)[0], "0 a=before", "the aborted one supersedes nothing");
+        assert_eq!(aborted(&log), known);
+        log.close().await.unwrap();
+        let mut log = open(dir.path(), Opened::AfterCleanStop);
+        assert_eq!(aborted(&log), known);
+        // Its records are gone: the marker gets its horizon, and nobody has to know any more.
+        fill(&mut log);
+        compact(&mut log, NOW).await.unwrap();
+        assert_eq!(
+            (shown(&log)[0].as_str(), aborted(&log)),
+            ("0 a=before", Vec::new())
+        );
     });
 }
