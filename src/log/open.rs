@@ -455,7 +455,11 @@ impl Log {
                 let position = scanned.valid_bytes;
                 // No torn write makes a file begin with a batch of an older format: this is data, and not ours to cut.
                 let is_old = position == 0 && matches!(problem, BatchProblem::Magic(0 | 1));
+                // What an append that failed has left, and a crash did not let be cut off: the log went on in the next segment.
+                let next = self.segments.get(at_segment);
+                let is_leftover = next.is_some_and(|next| next.base() == self.end_offset);
                 let is_damage = self.options.refuse_damage
+                    && !is_leftover
                     && (at_segment < self.segments.len()
                         || at(
                             &path,
@@ -471,7 +475,9 @@ impl Log {
                 let segment = &mut self.segments[at_segment - 1];
                 recovery.bytes_cut += segment.size_bytes() - position;
                 at(&path, segment.cut_now(position))?;
-                self.remove_segments_behind_now(at_segment, recovery)?;
+                if !is_leftover {
+                    self.remove_segments_behind_now(at_segment, recovery)?;
+                }
             }
         }
         Ok(())

@@ -110,6 +110,31 @@ fn what_follows_a_bad_batch_goes_with_it_segments_included() {
 }
 
 #[test]
+fn what_a_failed_append_left_behind_a_segment_does_not_hide_the_next() {
+    for refuse_damage in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = LogOptions {
+            segment_bytes: 160,
+            refuse_damage,
+            ..LogOptions::default()
+        };
+        let (mut log, _) = open(dir.path(), options.clone(), Opened::AfterCleanStop);
+        (0..6).for_each(|n| _ = log.append(&batch(n, &[(n, "x")]), NOW).unwrap());
+        assert_eq!(log.segment_count(), 3);
+        drop(log);
+        // The append was torn, and the crash took back that it had been cut off; what followed went to the next segment.
+        let mut bytes = std::fs::read(log_path(dir.path())).unwrap();
+        let whole = bytes.len();
+        bytes.extend(&batch(2, &[(2, "x")])[..30]);
+        std::fs::write(log_path(dir.path()), &bytes).unwrap();
+        let (log, recovery) = open(dir.path(), options.clone(), Opened::AfterCrash);
+        assert_eq!((log.end_offset(), recovery.bytes_cut), (Offset(6), 30));
+        assert_eq!(batches(&read_all(&log)).len(), 6);
+        assert_eq!(std::fs::read(log_path(dir.path())).unwrap().len(), whole);
+    }
+}
+
+#[test]
 fn damage_before_the_recovery_point_is_reported_and_never_cut() {
     let dir = tempfile::tempdir().unwrap();
     let options = LogOptions {
