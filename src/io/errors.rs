@@ -10,3 +10,11 @@ pub fn is_out_of_resources(error: &io::Error) -> bool {
         Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)
     )
 }
+
+/// Whether a disk had no room for a write, or took a part of it only: that may pass, and what is written again is whole.
+pub fn is_out_of_space(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::WriteZero
+    )
+}

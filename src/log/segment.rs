@@ -205,7 +205,12 @@ impl Segment {
     /// Gives the file with the batches its own name.
     pub fn name_now(&mut self) -> io::Result<()> {
         if let Some(spare_path) = &self.spare_path {
-            fs::rename_now(spare_path, self.place.path(names::LOG))?;
+            let own = self.place.path(names::LOG);
+            match fs::rename_now(spare_path, &own) {
+                // Done by an upkeep that was given up.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && fs::exists_now(&own)? => {}
+                renamed => renamed?,
+            }
             self.named();
         }
         Ok(())

@@ -81,14 +81,19 @@ impl Upkeep {
     /// Does it.
     ///
     /// # Errors
-    /// Something was not written or flushed: what the disk has is not known. (A spare that can't be made is no such error.)
+    /// Something was not written or flushed: what the disk has is not known, unless it was [full](crate::io::is_out_of_space): then it may
+    /// be begun again. (A spare that can't be made is no such error.)
     pub async fn run(self) -> io::Result<Upkept> {
         let names = match self.names {
             Some(names) => Some(names.run().await?),
             None => None,
         };
         if let Some([from, to]) = &self.rename {
-            fs::rename(from, to).await?;
+            match fs::rename(from, to).await {
+                // Done by one that was given up.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && fs::exists_now(to)? => {}
+                renamed => renamed?,
+            }
         }
         let index = match self.index {
             Some(index) => Some(index.run().await?),

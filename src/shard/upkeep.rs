@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use crate::base::TopicPartition;
 use crate::io::local::Notify;
-use crate::io::{self, is_out_of_resources};
+use crate::io::{self, is_out_of_resources, is_out_of_space};
 
 use super::Shard;
 
 /// Partitions of a core that are kept up at once: enough to keep a device busy, few enough to leave it to the flushes that somebody waits for.
 const AT_ONCE: usize = 8;
+
+/// How long a full disk is given to get room.
+const FULL_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long the process is given to get descriptors back.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -75,11 +78,18 @@ impl Shard {
                 None => return,
                 Some(replica) => replica.end_upkeep(outcome),
             };
-            if let Err(error) = ended {
-                tracing::error!(
-                    "{partition}: its files could not be kept up, nothing more is written to it: {error}"
-                );
-                return;
+            match ended {
+                Ok(()) => {}
+                Err(error) if is_out_of_space(&error) => {
+                    tracing::warn!("{partition}: its files wait for room on the disk: {error}");
+                    io::sleep(FULL_PAUSE).await;
+                }
+                Err(error) => {
+                    tracing::error!(
+                        "{partition}: its files could not be kept up, nothing more is written to it: {error}"
+                    );
+                    return;
+                }
             }
         }
     }
