@@ -56,7 +56,7 @@ use crate::log::flush::Names;
 use crate::log::header::{BatchHeader, BatchProblem};
 use crate::log::index::Place;
 use crate::log::producers::{ProducedBatch, ProducerStates, Sequence, SequenceError};
-use crate::log::segment::Segment;
+use crate::log::segment::{Segment, Spare};
 use crate::log::upkeep::SpareState;
 
 pub use dir::Opened;
@@ -346,7 +346,19 @@ impl Log {
     /// Seals the active segment and begins the next one at `base`, in the file that was made for it if it is there. What the sealed one's
     /// files have not yet follows with the [upkeep](Self::begin_upkeep), and so does the producer snapshot to recover the next from.
     fn roll_now(&mut self, base: Offset, now: Timestamp) -> io::Result<()> {
-        let mut next = self.next_segment_now(base, now)?;
+        let next = self.next_segment_now(base, now)?;
+        self.go_on_in(next)
+    }
+
+    /// Seals the active segment, which is about to be deleted, and begins the next one at once under its own name: it alone will tell where
+    /// the log ends.
+    fn roll_for_deletion_now(&mut self, now: Timestamp) -> io::Result<()> {
+        let next = self.create_segment_now(self.end_offset, now)?;
+        self.go_on_in(next)
+    }
+
+    fn go_on_in(&mut self, mut next: Segment) -> io::Result<()> {
+        let base = next.base();
         next.jitter_by(self.options.jitter_ms());
         let snapshot = snapshot::encode(&self.producers).into();
         let active = self.segments.last_mut().expect("a log has an active segment");
@@ -361,15 +373,23 @@ impl Log {
             SpareState::Ready(spare) => {
                 let place = self.place(base);
                 let on_spare = Segment::on_spare_now(place, spare, now);
-                on_spare.or_else(|_| self.create_segment_now(base, now))
+                on_spare.or_else(|_| self.create_next_segment_now(base, now))
             }
             // It is for the segment after the next.
             SpareState::Making => {
                 self.spare = SpareState::Making;
-                self.create_segment_now(base, now)
+                self.create_next_segment_now(base, now)
             }
-            SpareState::None | SpareState::Failed => self.create_segment_now(base, now),
+            SpareState::None | SpareState::Failed => self.create_next_segment_now(base, now),
         }
+    }
+
+    /// Without its own name: a start takes over what has that whatever came of the segments before.
+    fn create_next_segment_now(&mut self, base: Offset, now: Timestamp) -> io::Result<Segment> {
+        let path = self.dir.join(names::offset_file(self.end_offset, names::NEXT));
+        File::open_now(&path, OpenOptions::read_write_truncate())?;
+        self.names.changed();
+        Segment::on_spare_now(self.place(base), Spare { path }, now)
     }
 
     fn create_segment_now(&mut self, base: Offset, now: Timestamp) -> io::Result<Segment> {

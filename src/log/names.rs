@@ -22,6 +22,10 @@ pub const SWAP: &str = "swap";
 /// The batches of the next segment, which has no base offset yet: behind the log's end when it was made. Kafka passes over it.
 pub const SPARE: &str = "log.spare";
 
+/// The batches of a segment that was begun while the one before it need not have been on stable storage: named by the end of that one.
+/// Kafka passes over it.
+pub const NEXT: &str = "log.next";
+
 /// Leader epochs and their start offsets.
 pub const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 /// The topic's id.

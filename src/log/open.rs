@@ -423,7 +423,7 @@ impl Log {
             }
             if !segment.is_named() {
                 // Between the two something was lost that no flush had covered, and so nothing behind it was promised.
-                if at_segment > 0 && segment.base() != self.end_offset {
+                if at_segment > 0 && segment.follows() != Some(self.end_offset) {
                     return self.remove_segments_behind_now(at_segment, recovery);
                 }
                 at(&path, segment.name_now())?;
@@ -457,7 +457,8 @@ impl Log {
                 let is_old = position == 0 && matches!(problem, BatchProblem::Magic(0 | 1));
                 // What an append that failed has left, and a crash did not let be cut off: the log went on in the next segment.
                 let next = self.segments.get(at_segment);
-                let is_leftover = next.is_some_and(|next| next.base() == self.end_offset);
+                let is_leftover =
+                    next.is_some_and(|next| next.follows().unwrap_or(next.base()) == self.end_offset);
                 let is_damage = self.options.refuse_damage
                     && !is_leftover
                     && (at_segment < self.segments.len()
@@ -606,7 +607,7 @@ impl Files {
             match file.kind {
                 names::LOG => _ = segments.insert(file.offset),
                 names::SNAPSHOT => _ = snapshots.insert(file.offset),
-                names::SPARE => spares.push(path),
+                names::SPARE | names::NEXT => spares.push(path),
                 names::INDEX | names::TIME_INDEX | names::TXN_INDEX => indexes.push((file.offset, path)),
                 kind if ends_with(kind, names::DELETED) => at(&path, fs::remove_file_now(&path))?,
                 _ => {}

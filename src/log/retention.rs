@@ -55,7 +55,7 @@ impl Log {
         }
         let count = self.expired_segments(now, upper);
         if count == self.segments.len() {
-            self.roll_now(self.end_offset, now)?;
+            self.roll_for_deletion_now(now)?;
         }
         self.remove_first_segments_now(count)
     }

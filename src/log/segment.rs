@@ -197,6 +197,16 @@ impl Segment {
         self.spare_path.is_none()
     }
 
+    /// Where the segment before it must end, unless it has its own name: then that one is on stable storage.
+    pub fn follows(&self) -> Option<Offset> {
+        let name = self.spare_path.as_ref()?.file_name()?.to_str()?;
+        match names::parse_offset_file(name)? {
+            file if file.kind == names::NEXT => Some(file.offset),
+            // It was made before anybody knew: what it holds must join.
+            _ => Some(self.base()),
+        }
+    }
+
     /// The file with the batches was renamed to its own name.
     pub fn named(&mut self) {
         self.spare_path = None;

@@ -122,7 +122,9 @@ fn spare_now(file: &DataFile) -> io::Result<Option<File>> {
     let dir = dir.unwrap_or(Path::new("."));
     for entry in fs::read_dir_now(dir)? {
         let name = entry.name.to_string_lossy();
-        if names::parse_offset_file(&name).is_none_or(|named| named.kind != names::SPARE) {
+        if names::parse_offset_file(&name)
+            .is_none_or(|named| ![names::SPARE, names::NEXT].contains(&named.kind))
+        {
             continue;
         }
         let Some(spare) = open_now(&dir.join(&entry.name))? else {

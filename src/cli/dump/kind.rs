@@ -14,7 +14,9 @@ const CLEANER_OFFSETS: &str = "cleaner-offset-checkpoint";
 const BOOTSTRAP: &str = "bootstrap.checkpoint";
 
 /// What may stand behind the name of a file that comes or goes.
-const SUFFIXES: [&str; 6] = [".deleted", ".cleaned", ".swap", ".spare", ".part", ".tmp"];
+const SUFFIXES: [&str; 7] = [
+    ".deleted", ".cleaned", ".swap", ".spare", ".next", ".part", ".tmp",
+];
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]

@@ -39,7 +39,7 @@ use crate::io::fs::File;
 /// Show what stands in files of a data directory, and what is wrong with it
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "What a file is, its name tells; .deleted, .cleaned, .swap and .spare behind it change nothing. Checked are \
+    after_help = "What a file is, its name tells; .deleted, .cleaned, .swap, .spare and .next behind it change nothing. Checked are \
                   CRCs, sizes, that offsets rise, and that an index says what the .log beside it does. Exit code 1 means \
                   that something is wrong; it is named with file and place, and the rest is shown. While a broker runs, \
                   its newest segment may end inside a batch, and its indexes lag behind.\n\n\

@@ -44,7 +44,7 @@ fn a_roll_that_fails_leaves_the_log_as_it_was() {
     let (mut log, _) = open(dir.path(), options, Opened::AfterCleanStop);
     log.append(&batch(0, &[(5, "x")]), NOW).unwrap();
     // A directory in the place of the next segment.
-    let blocker = dir.path().join(names::offset_file(Offset(1), names::LOG));
+    let blocker = dir.path().join(names::offset_file(Offset(1), names::NEXT));
     std::fs::create_dir(&blocker).unwrap();
     assert!(matches!(
         log.append(&batch(1, &[(6, "y")]), NOW),

@@ -203,6 +203,13 @@ fn cut(model: &mut Model, log: &Log, bytes: u64) {
     model.batches.truncate(kept);
 }
 
+/// As the upkeep does: else a crash that empties the last segment leaves nothing that tells where it began.
+fn name_segments(log: &mut Log) {
+    for segment in &mut log.segments {
+        segment.name_now().unwrap();
+    }
+}
+
 fn reopen(dir: &Path, log: &mut Option<Log>, opened: Opened) {
     drop(log.take());
     *log = Some(open(dir, options(), opened).0);
@@ -239,6 +246,7 @@ fn run(steps: &[Step]) {
                 reopen(dir, &mut log, Opened::AfterCleanStop);
             }
             Step::Crash { kept } => {
+                name_segments(log.as_mut().unwrap());
                 let path = log.as_ref().unwrap().active().path(names::LOG);
                 let len = std::fs::metadata(&path).unwrap().len();
                 let kept = len * *kept as u64 / 1000;
@@ -252,6 +260,7 @@ fn run(steps: &[Step]) {
                 reopen(dir, &mut log, Opened::AfterCrash);
             }
             Step::CrashChanged { back } => {
+                name_segments(log.as_mut().unwrap());
                 let path = log.as_ref().unwrap().active().path(names::LOG);
                 let mut bytes = std::fs::read(&path).unwrap();
                 // Offset and epoch are not under the CRC; the rest is, or is the CRC.

@@ -168,13 +168,31 @@ fn a_crash_at_any_instant_around_a_roll_loses_nothing() {
 fn a_crash_after_several_rolls_without_upkeep_loses_nothing() {
     on_a_core(|dir| async move {
         let (mut log, next) = before_a_roll(&dir).await;
-        // The first goes to the spare, the others to files of their own name.
+        // The first goes to the spare, the others to files that are made at once.
         append(&mut log, next..4 * next);
         assert!(log.segment_count() > 3);
         assert_eq!(spares(&dir).len(), 1);
         drop(log);
         let log = expect_whole(&dir, 4 * next);
         assert_eq!(log.segment_count(), 4);
+    });
+}
+
+#[test]
+fn what_is_behind_a_segment_that_was_lost_goes() {
+    on_a_core(|dir| async move {
+        let (mut log, next) = before_a_roll(&dir).await;
+        append(&mut log, next..4 * next);
+        drop(log);
+        // As the loss of power may leave it: the later file is there, the one before it is empty.
+        let lost = dir.join(names::offset_file(Offset(2 * next), names::NEXT));
+        std::fs::write(lost, "").unwrap();
+        let (log, recovery) = open(&dir, options(), Opened::AfterCrash);
+        assert_eq!(
+            (log.end_offset(), recovery.segments_removed),
+            (Offset(2 * next), 1)
+        );
+        assert_eq!(log.segment_count(), 2);
     });
 }
 
@@ -306,7 +324,7 @@ fn a_spare_that_cannot_be_made_is_done_without() {
         keep_up(&mut log).await;
         append(&mut log, fits..fits + 1);
         assert_eq!(log.segment_count(), 2);
-        assert!(dir.join(names::offset_file(Offset(fits), names::LOG)).exists());
+        assert!(dir.join(names::offset_file(Offset(fits), names::NEXT)).exists());
         std::fs::remove_dir(&blocked).unwrap();
         drop(expect_whole(&dir, fits + 1));
     });
