@@ -11,8 +11,13 @@ pub fn is_out_of_resources(error: &io::Error) -> bool {
     )
 }
 
+/// Whether nothing is wrong with the file: the system was at a limit, and the same may succeed later.
+pub fn may_pass(error: &io::Error) -> bool {
+    is_out_of_resources(error) || is_out_of_space(error)
+}
+
 /// Whether a disk had no room for a write, or took a part of it only: that may pass, and what is written again is whole.
-pub fn is_out_of_space(error: &io::Error) -> bool {
+fn is_out_of_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::WriteZero

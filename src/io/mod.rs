@@ -37,7 +37,7 @@ use std::future::Future;
 use crate::base::CoreId;
 
 pub use counters::{CoreCounters, Counters};
-pub use errors::{is_out_of_resources, is_out_of_space};
+pub use errors::{is_out_of_resources, may_pass};
 pub use files::{DirEntry, OpenOptions};
 pub use ids::random_uuid;
 pub use options::{Elapsed, Options, Profile, Signal, StartError};

@@ -81,7 +81,7 @@ impl Upkeep {
     /// Does it.
     ///
     /// # Errors
-    /// Something was not written or flushed: what the disk has is not known, unless it was [full](crate::io::is_out_of_space): then it may
+    /// Something was not written or flushed: what the disk has is not known, unless the error [may pass](crate::io::may_pass): then it may
     /// be begun again. (A spare that can't be made is no such error.)
     pub async fn run(self) -> io::Result<Upkept> {
         let names = match self.names {

@@ -21,7 +21,7 @@ use bytes::Bytes;
 
 use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::config::{RinglogAck, TimestampType, TopicConfig};
-use crate::io::{Planted, is_out_of_space, is_planted};
+use crate::io::{Planted, is_planted, may_pass};
 use crate::log::compaction::{Compacted, CompactionRules, Dirt, Round};
 use crate::log::header::BatchHeader;
 use crate::log::producers::Sequence;
@@ -324,13 +324,13 @@ impl Partition {
     /// What came of it.
     ///
     /// # Errors
-    /// That of the upkeep. From here on nothing more is written, unless the disk was full: then it is to be tried again.
+    /// That of the upkeep. From here on nothing more is written, unless the error may pass: then it is to be tried again.
     pub fn end_upkeep(&mut self, outcome: io::Result<Upkept>) -> io::Result<()> {
         match outcome {
             Ok(upkept) => self.log.end_upkeep(upkept),
             Err(error) => {
                 self.log.give_upkeep_up();
-                if !is_out_of_space(&error) {
+                if !may_pass(&error) {
                     self.go_offline();
                 }
                 return Err(error);

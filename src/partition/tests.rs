@@ -378,6 +378,23 @@ fn records_that_were_not_flushed_for_long_are_overdue() {
 }
 
 #[test]
+fn files_that_wait_for_room_or_descriptors_do_not_end_a_partition_and_other_errors_do() {
+    for (code, ends) in [(libc::ENOSPC, false), (libc::EMFILE, false), (libc::EIO, true)] {
+        let mut fixture = Fixture::new();
+        let upkeep = fixture.partition.begin_upkeep().unwrap();
+        assert!(upkeep.is_some(), "a new log's names");
+        let failed = Err(std::io::Error::from_raw_os_error(code));
+        assert!(fixture.partition.end_upkeep(failed).is_err());
+        assert_eq!(fixture.append(produced(0, 0)).is_err(), ends, "{code}");
+        assert_eq!(
+            fixture.partition.begin_upkeep().unwrap().is_none(),
+            ends,
+            "{code}"
+        );
+    }
+}
+
+#[test]
 fn durable_records_count_once_they_are_flushed() {
     let mut fixture = Fixture::with(&[("ringlog.ack", "durable")]);
     let fired = Rc::new(std::cell::Cell::new(false));

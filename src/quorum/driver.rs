@@ -8,7 +8,7 @@ use super::ballot::Ballot;
 use super::machine::{Machine, Work};
 use super::snapshot::Held;
 use crate::base::{LeaderEpoch, NodeId, Offset, Timestamp, TopicId};
-use crate::io::is_out_of_resources;
+use crate::io::{is_out_of_resources, may_pass};
 use crate::log::{AppendError, Log, LogError};
 use crate::metadata::Membership;
 use crate::metadata::batch::{leader_change_batch, record_batch};
@@ -144,6 +144,10 @@ impl Quorum {
             };
             match upkeep.run().await {
                 Ok(upkept) => self.log.end_upkeep(upkept),
+                Err(error) if may_pass(&error) => {
+                    tracing::warn!("the metadata log's files wait for the next change: {error}");
+                    return self.log.give_upkeep_up();
+                }
                 Err(error) => {
                     tracing::error!("the metadata log's files could not be written: {error}");
                     self.log.give_upkeep_up();

@@ -7,18 +7,15 @@ use std::time::Duration;
 
 use crate::base::TopicPartition;
 use crate::io::local::Notify;
-use crate::io::{self, is_out_of_resources, is_out_of_space};
+use crate::io::{self, may_pass};
 
 use super::Shard;
 
 /// Partitions of a core that are kept up at once: enough to keep a device busy, few enough to leave it to the flushes that somebody waits for.
 const AT_ONCE: usize = 8;
 
-/// How long a full disk is given to get room.
-const FULL_PAUSE: Duration = Duration::from_millis(500);
-
-/// How long the process is given to get descriptors back.
-const PAUSE: Duration = Duration::from_millis(50);
+/// How long the system is given to have room on the disk, or descriptors, again.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Which partitions are kept up, or wait for it.
 #[derive(Default)]
@@ -68,10 +65,6 @@ impl Shard {
             let outcome = match begun {
                 Ok(None) => return,
                 Ok(Some(upkeep)) => upkeep.run().await,
-                Err(error) if is_out_of_resources(&error) => {
-                    io::sleep(PAUSE).await;
-                    continue;
-                }
                 Err(error) => Err(error),
             };
             let ended = match self.owned.borrow_mut().get_mut(partition) {
@@ -80,9 +73,9 @@ impl Shard {
             };
             match ended {
                 Ok(()) => {}
-                Err(error) if is_out_of_space(&error) => {
-                    tracing::warn!("{partition}: its files wait for room on the disk: {error}");
-                    io::sleep(FULL_PAUSE).await;
+                Err(error) if may_pass(&error) => {
+                    tracing::warn!("{partition}: its files wait: {error}");
+                    io::sleep(PAUSE).await;
                 }
                 Err(error) => {
                     tracing::error!(
