@@ -19,17 +19,13 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
         Ok(body) => (changes(&body, &mut slice).await, body.validate_only),
         Err(error) => return request.malformed(error),
     };
-    let altered = alter(&shard, &changes, validate_only).await;
-    let mut responses = Vec::new();
-    let answer = |outcome: Outcome| {
-        responses.push(AlterConfigsResourceResponse {
-            error_code: outcome.code,
-            error_message: outcome.message.map(Str::from),
-            resource_type: outcome.kind,
-            resource_name: Str::from(outcome.name),
-        });
+    let answer = |outcome: Outcome| AlterConfigsResourceResponse {
+        error_code: outcome.code,
+        error_message: outcome.message.map(Str::from),
+        resource_type: outcome.kind,
+        resource_name: Str::from(outcome.name),
     };
-    slice.each(outcomes(changes, altered), answer).await;
+    let responses = alter(&shard, changes, validate_only, &mut slice, answer).await;
     request.reply(&AlterConfigsResponse {
         responses: responses.into(),
         ..Default::default()
@@ -55,10 +51,22 @@ async fn changes(body: &AlterConfigsRequest<'_>, slice: &mut TimeSlice) -> Vec<R
     changes
 }
 
-/// Makes the changes, unless they are too many.
-pub async fn alter(shard: &Rc<Shard>, changes: &[ResourceChange], validate_only: bool) -> Altered {
-    asked::fits_one_change(changes.len())?;
-    shard.alter_configs(changes.to_vec(), validate_only).await
+/// Makes the changes, unless they are too many; what `answer` makes of each resource's outcome, in the order asked for.
+pub async fn alter<R>(
+    shard: &Rc<Shard>,
+    changes: Vec<ResourceChange>,
+    validate_only: bool,
+    slice: &mut TimeSlice,
+    answer: impl Fn(Outcome) -> R,
+) -> Vec<R> {
+    let altered = match asked::fits_one_change(changes.len()) {
+        Ok(()) => shard.alter_configs(changes.clone(), validate_only).await,
+        Err(refusal) => Err(refusal),
+    };
+    let mut answers = Vec::new();
+    let add = |outcome| answers.push(answer(outcome));
+    slice.each(outcomes(changes, altered), add).await;
+    answers
 }
 
 /// What became of one resource, as both APIs tell it.
@@ -70,7 +78,7 @@ pub struct Outcome {
 }
 
 /// The outcome of each resource, in the order asked for.
-pub fn outcomes(changes: Vec<ResourceChange>, altered: Altered) -> impl Iterator<Item = Outcome> {
+fn outcomes(changes: Vec<ResourceChange>, altered: Altered) -> impl Iterator<Item = Outcome> {
     let (answers, refusal) = match altered {
         Ok(answers) => (answers, None),
         Err(refusal) => (Vec::new(), Some(refusal)),

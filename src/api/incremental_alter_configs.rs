@@ -13,7 +13,7 @@ use crate::wire::messages::incremental_alter_configs_response::{
     AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
 };
 
-use super::alter_configs::{Outcome, alter, outcomes};
+use super::alter_configs::{Outcome, alter};
 use super::{Reply, Request};
 
 /// Answers an IncrementalAlterConfigs request; when it does, the settings count on every core of the node.
@@ -23,17 +23,13 @@ pub async fn serve(shard: Rc<Shard>, request: Request) -> Reply {
         Ok(body) => (changes(&body, &mut slice).await, body.validate_only),
         Err(error) => return request.malformed(error),
     };
-    let altered = alter(&shard, &changes, validate_only).await;
-    let mut responses = Vec::new();
-    let answer = |outcome: Outcome| {
-        responses.push(AlterConfigsResourceResponse {
-            error_code: outcome.code,
-            error_message: outcome.message.map(Str::from),
-            resource_type: outcome.kind,
-            resource_name: Str::from(outcome.name),
-        });
+    let answer = |outcome: Outcome| AlterConfigsResourceResponse {
+        error_code: outcome.code,
+        error_message: outcome.message.map(Str::from),
+        resource_type: outcome.kind,
+        resource_name: Str::from(outcome.name),
     };
-    slice.each(outcomes(changes, altered), answer).await;
+    let responses = alter(&shard, changes, validate_only, &mut slice, answer).await;
     request.reply(&IncrementalAlterConfigsResponse {
         responses: responses.into(),
         ..Default::default()
