@@ -230,11 +230,7 @@ impl<E: Entry> Index<E> {
 
     /// A new, empty file; one that is there already is emptied.
     pub fn create_now(place: &Place) -> io::Result<Index<E>> {
-        let options = OpenOptions {
-            truncate: true,
-            ..OpenOptions::read_write_create()
-        };
-        let file = File::open_now(place.path(E::KIND), options)?;
+        let file = File::open_now(place.path(E::KIND), OpenOptions::read_write_truncate())?;
         Ok(Index {
             file: RefCell::new(Some(file)),
             is_there: true,

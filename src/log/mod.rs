@@ -411,12 +411,9 @@ impl Log {
     /// Writes the producer states as of `offset`. A crash may tear the file: its CRC tells, and the log has the rest.
     fn write_snapshot_now(&mut self, offset: Offset) -> io::Result<()> {
         let path = self.dir.join(names::offset_file(offset, names::SNAPSHOT));
-        let options = OpenOptions {
-            truncate: true,
-            ..OpenOptions::read_write_create()
-        };
         self.names.changed();
-        File::open_now(&path, options)?.write_at_now(0, &[&snapshot::encode(&self.producers)])?;
+        File::open_now(&path, OpenOptions::read_write_truncate())?
+            .write_at_now(0, &[&snapshot::encode(&self.producers)])?;
         self.snapshot_offset = offset;
         Ok(())
     }
@@ -509,11 +506,7 @@ fn fresh(path: &Path) -> PathBuf {
 /// Puts a new text file in the place of an old one, in the page cache.
 fn replace_text_now(path: &Path, text: &str) -> io::Result<()> {
     let fresh = fresh(path);
-    let options = OpenOptions {
-        truncate: true,
-        ..OpenOptions::read_write_create()
-    };
-    File::open_now(&fresh, options)?.write_at_now(0, &[text.as_bytes()])?;
+    File::open_now(&fresh, OpenOptions::read_write_truncate())?.write_at_now(0, &[text.as_bytes()])?;
     fs::rename_now(&fresh, path)
 }
 
