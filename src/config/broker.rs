@@ -1,5 +1,7 @@
 //! The broker's configuration: a file and overrides, read, checked and typed.
 
+mod logs;
+
 use super::cores::Cores;
 use super::listeners::{self, ListenerConfig, ListenerSettings, Listeners};
 use super::quorum::QuorumSettings;
@@ -355,13 +357,6 @@ impl Config {
             .unwrap_or_else(|_| panic!("{name} is a number by its check"))
     }
 
-    fn fraction(&self, name: &str) -> f64 {
-        self.text(name)
-            .trim()
-            .parse()
-            .unwrap_or_else(|_| panic!("{name} is a number by its check"))
-    }
-
     fn flag(&self, name: &str) -> bool {
         self.text(name) == "true"
     }
@@ -515,44 +510,6 @@ impl Config {
     /// `group.initial.rebalance.delay.ms`.
     pub fn group_initial_rebalance_delay_ms(&self) -> i32 {
         self.number("group.initial.rebalance.delay.ms") as i32
-    }
-
-    /// `log.retention.check.interval.ms`.
-    pub fn retention_check_interval(&self) -> Duration {
-        Duration::from_millis(self.number("log.retention.check.interval.ms") as u64)
-    }
-
-    /// `log.flush.offset.checkpoint.interval.ms`; never quite nothing.
-    pub fn checkpoint_interval(&self) -> Duration {
-        Duration::from_millis(self.number("log.flush.offset.checkpoint.interval.ms").max(1) as u64)
-    }
-
-    /// `log.flush.scheduler.interval.ms`; none for never, which it is by default.
-    pub fn flush_scheduler_interval(&self) -> Option<Duration> {
-        match self.number("log.flush.scheduler.interval.ms") {
-            i64::MAX => None,
-            millis => Some(Duration::from_millis(millis.max(1) as u64)),
-        }
-    }
-
-    /// `log.cleaner.backoff.ms`.
-    pub fn cleaner_backoff(&self) -> Duration {
-        Duration::from_millis(self.number("log.cleaner.backoff.ms") as u64)
-    }
-
-    /// `log.cleaner.dedupe.buffer.size`, of all cores together.
-    pub fn cleaner_dedupe_bytes(&self) -> usize {
-        usize::try_from(self.number("log.cleaner.dedupe.buffer.size")).unwrap_or(0)
-    }
-
-    /// `log.cleaner.io.buffer.load.factor`.
-    pub fn cleaner_load_factor(&self) -> f64 {
-        self.fraction("log.cleaner.io.buffer.load.factor")
-    }
-
-    /// `log.cleaner.io.max.bytes.per.second`, of all cores together.
-    pub fn cleaner_bytes_per_second(&self) -> f64 {
-        self.fraction("log.cleaner.io.max.bytes.per.second")
     }
 
     /// `metadata.log.segment.bytes`.
