@@ -71,6 +71,8 @@ pub struct TopicConfig {
     pub segment_ms: i64,
     /// `segment.jitter.ms`: at most so much of `segment_ms` is taken off by chance.
     pub segment_jitter_ms: i64,
+    /// `preallocate`.
+    pub preallocate: bool,
     /// `segment.index.bytes`.
     pub segment_index_bytes: u32,
     /// `index.interval.bytes`.
@@ -184,6 +186,7 @@ impl TopicConfig {
             segment_bytes: values.number("segment.bytes") as u64,
             segment_ms: values.number("segment.ms"),
             segment_jitter_ms: values.number("segment.jitter.ms"),
+            preallocate: values.text("preallocate") == "true",
             segment_index_bytes: values.number("segment.index.bytes") as u32,
             index_interval_bytes: values.number("index.interval.bytes") as u32,
             retention_ms: values.number("retention.ms"),
@@ -318,6 +321,7 @@ mod tests {
             segment_bytes: 1 << 30,
             segment_ms: 604_800_000,
             segment_jitter_ms: 0,
+            preallocate: false,
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             retention_ms: 604_800_000,

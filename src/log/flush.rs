@@ -225,6 +225,7 @@ impl Log {
         let segment = &mut self.segments[n];
         let is_renamed = !segment.is_named();
         segment.name_now()?;
+        segment.trim_now()?;
         let is_written = segment.seal_now()?;
         let mut others = Vec::new();
         if is_renamed || is_written || !is_active {

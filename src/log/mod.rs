@@ -79,6 +79,8 @@ pub struct LogOptions {
     pub segment_ms: i64,
     /// `segment.jitter.ms`: of which by chance up to so much is taken off, so that not all partitions roll at once.
     pub segment_jitter_ms: i64,
+    /// `preallocate`: the file of the next segment has `segment_bytes` of the disk reserved for it.
+    pub preallocate: bool,
     /// `index.interval.bytes`: an index entry for every so many bytes of batches.
     pub index_interval_bytes: u32,
     /// `segment.index.bytes`: a segment ends when one of its indexes would be larger.
@@ -100,6 +102,7 @@ impl Default for LogOptions {
             segment_bytes: 1 << 30,
             segment_ms: 7 * 86_400_000,
             segment_jitter_ms: 0,
+            preallocate: false,
             index_interval_bytes: 4096,
             index_bytes_max: 10 << 20,
             retention_ms: 7 * 86_400_000,

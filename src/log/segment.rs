@@ -26,6 +26,10 @@ const LOOK_BEHIND_BYTES: usize = 8 << 20;
 /// An index entry's position is an `i32`.
 const POSITION_MAX: u64 = i32::MAX as u64;
 
+/// What a file may take of the disk above its length without having anything reserved: file systems round up, and allocate ahead of a
+/// file that grows.
+const ALLOCATED_AHEAD_BYTES: u64 = 1 << 20;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Segment {
@@ -435,6 +439,15 @@ impl Segment {
         Ok(())
     }
 
+    /// Gives back what is reserved on the disk behind its batches.
+    pub fn trim_now(&self) -> io::Result<()> {
+        let file = self.file_now()?;
+        match has_room_reserved(&file, self.size_bytes)? {
+            true => file.set_len_now(self.size_bytes),
+            false => Ok(()),
+        }
+    }
+
     /// Brings the index files up to date, with the time entry that a sealed segment ends with; says whether there was
     /// anything to write. Harmless if appends follow all the same.
     pub fn seal_now(&mut self) -> io::Result<bool> {
@@ -621,6 +634,11 @@ impl Segment {
         self.offsets.release();
         self.times.release();
     }
+}
+
+/// Whether `file` takes more of the disk than the `size_bytes` in it need.
+pub fn has_room_reserved(file: &File, size_bytes: u64) -> io::Result<bool> {
+    Ok(file.allocated_now()? > size_bytes + ALLOCATED_AHEAD_BYTES)
 }
 
 type Indexes = (Index<OffsetEntry>, Index<TimeEntry>, AbortedIndex);

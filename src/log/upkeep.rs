@@ -15,7 +15,7 @@ use crate::io::fs::{self, File};
 use crate::io::{OpenOptions, sync_dir};
 use crate::log::flush::NamesFlush;
 use crate::log::index::{IndexWrites, IndexesWritten, PENDING_DUE};
-use crate::log::segment::{Segment, Spare};
+use crate::log::segment::{self, Segment, Spare};
 use crate::log::{Log, names};
 
 /// The system is asked to write so much back at once: often enough that a burst doesn't meet its limits of unwritten memory, rarely enough
@@ -46,13 +46,21 @@ pub struct Upkeep {
     index: Option<IndexWrites>,
     settle: Option<Settle>,
     write_back: Option<WriteBack>,
-    spare: Option<PathBuf>,
+    spare: Option<SpareToMake>,
+}
+
+#[derive(Debug)]
+struct SpareToMake {
+    path: PathBuf,
+    /// 0 reserves nothing.
+    reserved_bytes: u64,
 }
 
 /// A sealed segment's way to stable storage.
 #[derive(Debug)]
 struct Settle {
     batches: File,
+    size_bytes: u64,
     snapshot: Option<(PathBuf, Bytes)>,
     end: Offset,
 }
@@ -108,7 +116,7 @@ impl Upkeep {
             None => None,
         };
         let spare = match self.spare {
-            Some(path) => Some(make_spare(path, &self.dir).await),
+            Some(spare) => Some(spare.make(&self.dir).await),
             None => None,
         };
         Ok(Upkept {
@@ -125,6 +133,9 @@ impl Upkeep {
 
 impl Settle {
     async fn run(self, dir: &Path, index: Option<&IndexesWritten>) -> io::Result<Offset> {
+        if segment::has_room_reserved(&self.batches, self.size_bytes)? {
+            self.batches.trim(self.size_bytes).await?;
+        }
         self.batches.sync_data().await?;
         for file in index.into_iter().flat_map(IndexesWritten::files) {
             file.sync_data().await?;
@@ -147,11 +158,28 @@ impl WriteBack {
     }
 }
 
-/// Its name has to be there before its first batch: a durable append waits for the batch alone.
-async fn make_spare(path: PathBuf, dir: &Path) -> io::Result<Spare> {
-    File::open(&path, OpenOptions::read_write_truncate()).await?;
-    sync_dir(dir).await?;
-    Ok(Spare { path })
+impl SpareToMake {
+    /// Its name has to be there before its first batch: a durable append waits for the batch alone.
+    async fn make(self, dir: &Path) -> io::Result<Spare> {
+        let file = File::open(&self.path, OpenOptions::read_write_truncate()).await?;
+        if self.reserved_bytes > 0 {
+            self.reserve(file).await?;
+        }
+        sync_dir(dir).await?;
+        Ok(Spare { path: self.path })
+    }
+
+    async fn reserve(&self, file: File) -> io::Result<()> {
+        match file.reserve(self.reserved_bytes).await {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+            Err(error) => {
+                // It may hold the last of the disk, which the segment before it needs.
+                let _ = fs::remove_file(&self.path).await;
+                Err(error)
+            }
+            Ok(()) => Ok(()),
+        }
+    }
 }
 
 impl Log {
@@ -207,7 +235,13 @@ impl Log {
             }
             if self.wants_spare() {
                 let name = names::offset_file(self.end_offset, names::SPARE);
-                upkeep.spare = Some(self.dir.join(name));
+                upkeep.spare = Some(SpareToMake {
+                    path: self.dir.join(name),
+                    reserved_bytes: match self.options.preallocate {
+                        true => self.options.segment_bytes.into(),
+                        false => 0,
+                    },
+                });
                 self.spare = SpareState::Making;
             }
         }
@@ -223,6 +257,7 @@ impl Log {
         });
         Ok(Settle {
             batches: segment.file_now()?,
+            size_bytes: segment.size_bytes(),
             snapshot,
             end,
         })

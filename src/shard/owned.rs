@@ -280,6 +280,7 @@ fn log_options(config: &TopicConfig, producer_expiry: Duration) -> LogOptions {
             false => config.segment_ms,
         },
         segment_jitter_ms: config.segment_jitter_ms,
+        preallocate: config.preallocate,
         index_interval_bytes: config.index_interval_bytes,
         index_bytes_max: config.segment_index_bytes,
         retention_ms: retained(config.retention_ms),

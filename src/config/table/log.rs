@@ -6,6 +6,7 @@ use crate::config::setting::{ANY, Kind, Setting, at_least, between};
 pub(super) const ONE_REPLICA: &str =
     "A single node holds one replica of everything, so min.insync.replicas can only be 1.";
 const NO_TIERING: &str = "there is no tiered storage";
+pub(super) const PREALLOCATE: &str = "Whether the next segment's file has its full size reserved on the disk beforehand; its length stays that of its batches.";
 
 pub const TOPICS: &[Setting] = &[
     int(
@@ -133,9 +134,7 @@ pub const LOGS: &[Setting] = &[
         .inert("log starts are saved with the recovery points"),
     long("log.segment.delete.delay.ms", at_least(0), "60000", "How long a deleted file stays on disk.")
         .dynamic(),
-    bool("log.preallocate", "false", "Whether a new segment file is given its full size at once.")
-        .dynamic()
-        .inert("files are preallocated in small steps by themselves"),
+    bool("log.preallocate", "false", PREALLOCATE).dynamic(),
     long("log.dir.failure.timeout.ms", at_least(1), "30000", "How long a failed directory may go unreported.")
         .inert("there is one data directory; its failure stops the node"),
     list("cordoned.log.dirs", "", "Directories that take no new partition.")

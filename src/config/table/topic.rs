@@ -1,6 +1,6 @@
 //! The settings of a topic, in the order of their names.
 
-use super::log::ONE_REPLICA;
+use super::log::{ONE_REPLICA, PREALLOCATE};
 use crate::config::setting::row::*;
 use crate::config::setting::{ANY, Kind, Setting, at_least, between};
 
@@ -77,9 +77,7 @@ pub const TOPIC: &[Setting] = &[
     int("min.insync.replicas", at_least(1), "1", "Replicas in sync that `acks=all` asks for.")
         .falls_back_to(&[same("min.insync.replicas")])
     .only(&["1"], ONE_REPLICA),
-    bool("preallocate", "false", "Whether a new segment file is given its full size at once.")
-        .falls_back_to(&[same("log.preallocate")])
-        .inert("files are preallocated in small steps by themselves"),
+    bool("preallocate", "false", PREALLOCATE).falls_back_to(&[same("log.preallocate")]),
     bool("remote.log.copy.disable", "false", "Whether a tiered log stops being copied.").inert(NO_TIERING),
     bool("remote.log.delete.on.disable", "false", "Whether its tiered part goes when tiering ends.")
         .inert(NO_TIERING),

@@ -163,6 +163,24 @@ impl File {
         wait_for_disk().await;
     }
 
+    /// Reserves room on the disk, of which this one has enough until it is full.
+    ///
+    /// # Errors
+    /// EIO, by chance.
+    pub async fn reserve(&self, _bytes: u64) -> io::Result<()> {
+        wait_for_disk().await;
+        self.may_fail()
+    }
+
+    /// Cuts the file to `len` bytes, without blocking the core.
+    ///
+    /// # Errors
+    /// EIO, by chance.
+    pub async fn trim(&self, len: u64) -> io::Result<()> {
+        wait_for_disk().await;
+        self.set_len_now(len)
+    }
+
     /// Ready when what was written before is durable.
     ///
     /// # Errors
@@ -224,6 +242,14 @@ impl File {
     /// For a directory.
     pub fn len_now(&self) -> io::Result<u64> {
         self.host.disk.borrow().len(self.inode)
+    }
+
+    /// What the file takes of the disk: no more than its length.
+    ///
+    /// # Errors
+    /// For a directory.
+    pub fn allocated_now(&self) -> io::Result<u64> {
+        self.len_now()
     }
 
     /// An operation meets the disk's bad luck.

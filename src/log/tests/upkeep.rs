@@ -112,6 +112,59 @@ fn a_roll_goes_on_in_the_spare_file_which_gets_its_name_later() {
     });
 }
 
+/// What a file takes of the disk.
+fn allocated(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    512 * std::fs::metadata(path).unwrap().blocks()
+}
+
+fn append_large(log: &mut Log, records: i64) {
+    let value = "v".repeat(1 << 20);
+    for n in log.end_offset().0..log.end_offset().0 + records {
+        log.append(&batch(n, &[(10 * n, &value)]), NOW).unwrap();
+    }
+}
+
+/// A log whose active segment has 8 MiB reserved and one record; its file.
+async fn with_room_reserved(dir: &Path) -> (Log, PathBuf) {
+    let preallocating = LogOptions {
+        segment_bytes: 8 << 20,
+        preallocate: true,
+        ..options()
+    };
+    let (mut log, _) = open(dir, preallocating, Opened::AfterCleanStop);
+    append_large(&mut log, 5);
+    keep_up(&mut log).await;
+    assert!(allocated(&dir.join(&spares(dir)[0])) >= 8 << 20);
+    append_large(&mut log, 3);
+    keep_up(&mut log).await;
+    let active = dir.join(names::offset_file(Offset(7), names::LOG));
+    assert!(allocated(&active) >= 8 << 20);
+    (log, active)
+}
+
+#[test]
+fn room_that_was_reserved_for_a_segment_is_given_back_when_it_is_sealed() {
+    on_a_core(|dir| async move {
+        let (mut log, active) = with_room_reserved(&dir).await;
+        log.options_mut().segment_bytes = 2 << 20;
+        append_large(&mut log, 1);
+        keep_up(&mut log).await;
+        assert_eq!(log.segment_count(), 3);
+        assert!(allocated(&active) <= 2 << 20);
+        assert_eq!(batches(&read_all(&log)).len(), 9);
+    });
+}
+
+#[test]
+fn room_that_was_reserved_for_a_segment_is_given_back_by_a_clean_stop() {
+    on_a_core(|dir| async move {
+        let (log, active) = with_room_reserved(&dir).await;
+        log.close().await.unwrap();
+        assert!(allocated(&active) <= 2 << 20);
+    });
+}
+
 #[test]
 fn what_is_read_while_a_sealed_file_gets_its_name_is_found() {
     on_a_core(|dir| async move {

@@ -305,6 +305,34 @@ impl File {
         begun.await;
     }
 
+    /// Reserves room on the disk for the file's first `bytes`, without blocking the core. Its length stays as it is.
+    ///
+    /// # Errors
+    /// The system's: [`io::ErrorKind::StorageFull`] where there is no room, [`io::ErrorKind::Unsupported`] where the file system can't.
+    pub async fn reserve(&self, bytes: u64) -> io::Result<()> {
+        let entry = opcode::Fallocate::new(Fd(self.0.as_raw_fd()), bytes)
+            .mode(libc::FALLOC_FL_KEEP_SIZE)
+            .build();
+        // SAFETY: the entry holds no pointer, and the descriptor is ours.
+        let reserving = unsafe { ring::begin(entry, Some(self.0.clone()), Held::Nothing, OnDrop::Finish) };
+        check(reserving.await.0).map(drop)
+    }
+
+    /// Cuts the file to `len` bytes and gives back what is [reserved](File::reserve) behind them, without blocking the core where the kernel
+    /// has an operation for it (6.9).
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn trim(&self, len: u64) -> io::Result<()> {
+        let entry = opcode::Ftruncate::new(Fd(self.0.as_raw_fd()), len).build();
+        // SAFETY: the entry holds no pointer, and the descriptor is ours.
+        let trimming = unsafe { ring::begin(entry, Some(self.0.clone()), Held::Nothing, OnDrop::Finish) };
+        match check(trimming.await.0) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.set_len_now(len),
+            trimmed => trimmed.map(drop),
+        }
+    }
+
     /// Ready when the file's data, and what is needed to read it back, are on stable storage.
     ///
     /// # Errors
@@ -361,6 +389,15 @@ impl File {
     /// The system's.
     pub fn len_now(&self) -> io::Result<u64> {
         status(&*self.0).map(|status| status.st_size as u64)
+    }
+
+    /// What the file takes of the disk, in bytes, with what is [reserved](File::reserve) for it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn allocated_now(&self) -> io::Result<u64> {
+        // Whatever the file system's blocks are, `stat` counts by 512 bytes.
+        status(&*self.0).map(|status| 512 * status.st_blocks as u64)
     }
 }
 

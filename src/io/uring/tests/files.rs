@@ -173,6 +173,22 @@ fn files_are_written_renamed_and_replaced_beside_the_core() {
 }
 
 #[test]
+fn room_is_reserved_behind_a_files_end_and_given_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    on_one_core(move || async move {
+        let file = File::open_now(&path, OpenOptions::read_write_create()).unwrap();
+        file.reserve(8 << 20).await.unwrap();
+        assert_eq!(file.len_now().unwrap(), 0);
+        assert!(file.allocated_now().unwrap() >= 8 << 20);
+        file.write_at_now(0, &[b"batch"]).unwrap();
+        file.trim(5).await.unwrap();
+        assert!(file.allocated_now().unwrap() < 1 << 20);
+        assert_eq!(file.read_at(0, 100).await.unwrap(), &b"batch"[..]);
+    });
+}
+
+#[test]
 fn a_removed_file_is_readable_until_it_is_closed_and_closed_beside_the_core() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
