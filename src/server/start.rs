@@ -19,8 +19,8 @@ use crate::io::net::{Listener, Stream};
 
 use crate::io::{self, Options, Signal, signal};
 use crate::shard::{
-    AddressIsFull, CONTROLLER_CORE, CleanStop, ConnectionLimits, MAILBOX_MESSAGES, Message, Node, Shard,
-    Visitor,
+    AddressIsFull, CONTROLLER_CORE, CleanStop, ConnectionLimits, Entrance, MAILBOX_MESSAGES, Message, Node,
+    Shard, Visitor,
 };
 
 use super::connection::{self, Terms};
@@ -238,8 +238,9 @@ fn accept_all(shard: &Rc<Shard>, listeners: Vec<BoundListener>) -> Result<(), St
         io::spawn(connections.clone().sweep(idle_max));
     }
     shard.serves(connections.clone());
-    // Kafka's rule: with several listeners, that of the brokers is never kept closed by the others' clients.
-    let protected = (listeners.len() > 1).then(|| shard.config().inter_broker_listener().to_string());
+    // Kafka's rule: with several listeners, that of the brokers is never kept closed by the others' clients. Controllers' are counted apart.
+    let of_broker = listeners.iter().filter(|listener| listener.role == Role::Broker);
+    let protected = (of_broker.count() > 1).then(|| shard.config().inter_broker_listener().to_string());
     for BoundListener { name, role, bound } in listeners {
         let listener = Listener::new(bound).map_err(|error| format!("listeners: {name}: {error}"))?;
         let door = Door {
@@ -291,6 +292,10 @@ impl Door {
     /// Serves a connection once there is a place for it. Until then no other is accepted here, as in Kafka.
     async fn admit(&self, stream: Stream, peer: SocketAddr) {
         let visitor = Visitor {
+            entrance: match self.role {
+                Role::Broker => Entrance::Broker,
+                Role::Controller => Entrance::Controller,
+            },
             address: peer.ip().to_canonical(),
             is_protected: self.is_protected,
         };
@@ -304,7 +309,7 @@ impl Door {
                 let terms = Terms {
                     activity: self.connections.enter(),
                     place,
-                    is_protected: self.is_protected,
+                    is_protected: self.is_protected || self.role == Role::Controller,
                 };
                 let (shard, limit) = (self.shard.clone(), self.limit.clone());
                 io::spawn(connection::serve(shard, stream, origin, terms, limit));

@@ -1,7 +1,5 @@
 //! What one core says to another.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 
 use crate::base::{FetchSessionId, Offset, TopicPartition};
@@ -53,7 +51,7 @@ pub enum Request {
     /// Give a connection a place (of core 0).
     Place(Visitor),
     /// Take a connection's place back (of core 0).
-    EndPlace(IpAddr),
+    EndPlace(Visitor),
     /// Close one connection to make room (from core 0).
     CloseOne,
     /// Find an offset by time.

@@ -81,7 +81,7 @@ pub use link::MAILBOX_MESSAGES;
 pub use lookup::{FindEpochEnd, FindOffset, FoundOffset, OffsetTarget};
 pub use message::{Message, WatchId};
 pub use node::Node;
-pub use places::{AddressIsFull, ConnectionLimits, Place, Visitor};
+pub use places::{AddressIsFull, ConnectionLimits, Entrance, Place, Visitor};
 pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};
 pub use time_slice::TimeSlice;
 pub use unsent::Unsent;

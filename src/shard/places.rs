@@ -26,12 +26,24 @@ pub struct ConnectionLimits {
     pub overrides: BTreeMap<IpAddr, usize>,
 }
 
+/// What kind of listener a connection comes over. Kafka has a socket server for each, which counts its own: a node's clients can't keep
+/// the controllers out, nor these the clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// That of clients and brokers.
+    Broker,
+    /// The controller's own.
+    Controller,
+}
+
 /// Who asks for a place.
 #[derive(Clone, Copy, Debug)]
 pub struct Visitor {
+    /// Where it is counted.
+    pub entrance: Entrance,
     /// The client's address.
     pub address: IpAddr,
-    /// Whether it comes over the listener of the brokers, which is not kept out while there are others.
+    /// Whether it comes over the listener of the brokers, which is not kept out while clients have one of their own.
     pub is_protected: bool,
 }
 
@@ -45,15 +57,15 @@ pub struct AddressIsFull {
 /// The right to have one connection; given back when dropped.
 pub struct Place {
     shard: Rc<Shard>,
-    address: IpAddr,
+    visitor: Visitor,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if self.shard.core == CONTROLLER_CORE {
-            self.shard.end_place_here(self.address);
+            self.shard.end_place_here(self.visitor);
         } else {
-            self.shard.tell(CONTROLLER_CORE, Request::EndPlace(self.address));
+            self.shard.tell(CONTROLLER_CORE, Request::EndPlace(self.visitor));
         }
     }
 }
@@ -61,6 +73,13 @@ impl Drop for Place {
 /// The count, on core 0.
 pub(super) struct Places {
     limits: ConnectionLimits,
+    of_broker: Count,
+    of_controller: Count,
+}
+
+/// Those of one entrance.
+#[derive(Default)]
+struct Count {
     taken: usize,
     by_address: BTreeMap<IpAddr, usize>,
     /// Who waits for a place, first come first served: at most one for each listener of each core.
@@ -128,28 +147,52 @@ impl Places {
     pub(super) fn new(limits: ConnectionLimits) -> Places {
         Places {
             limits,
-            taken: 0,
-            by_address: BTreeMap::new(),
-            waiting: VecDeque::new(),
+            of_broker: Count::default(),
+            of_controller: Count::default(),
         }
     }
 
     /// From now on these count. Nobody who is there has to go.
     pub(super) fn take_limits(&mut self, limits: ConnectionLimits) {
         self.limits = limits;
-        self.admit_waiting();
+        for count in [&mut self.of_broker, &mut self.of_controller] {
+            count.admit_waiting(self.limits.all_max);
+        }
     }
 
     fn ask(&mut self, visitor: Visitor) -> Answer {
+        let (count, limits) = self.count(visitor.entrance);
+        count.ask(visitor, limits)
+    }
+
+    /// A connection has ended: its place goes to whoever waits longest.
+    fn end(&mut self, visitor: Visitor) {
+        let (count, limits) = self.count(visitor.entrance);
+        count.leave(visitor.address);
+        count.taken -= 1;
+        count.admit_waiting(limits.all_max);
+    }
+
+    fn count(&mut self, entrance: Entrance) -> (&mut Count, &ConnectionLimits) {
+        let count = match entrance {
+            Entrance::Broker => &mut self.of_broker,
+            Entrance::Controller => &mut self.of_controller,
+        };
+        (count, &self.limits)
+    }
+}
+
+impl Count {
+    fn ask(&mut self, visitor: Visitor, limits: &ConnectionLimits) -> Answer {
         let there = self.by_address.entry(visitor.address).or_default();
-        let connections_max = self.limits.of(visitor.address);
+        let connections_max = limits.of(visitor.address);
         if *there >= connections_max {
             self.forget_if_none(visitor.address);
             return Answer::Refused(AddressIsFull { connections_max });
         }
         // Who waits counts for its address already.
         *there += 1;
-        if self.taken < self.limits.all_max {
+        if self.taken < limits.all_max {
             self.taken += 1;
             return Answer::In;
         }
@@ -162,15 +205,8 @@ impl Places {
         Answer::Later(receiver)
     }
 
-    /// A connection has ended: its place goes to whoever waits longest.
-    fn end(&mut self, address: IpAddr) {
-        self.leave(address);
-        self.taken -= 1;
-        self.admit_waiting();
-    }
-
-    fn admit_waiting(&mut self) {
-        while self.taken < self.limits.all_max
+    fn admit_waiting(&mut self, all_max: usize) {
+        while self.taken < all_max
             && let Some((waiting, sender)) = self.waiting.pop_front()
         {
             match sender.send(()) {
@@ -209,7 +245,7 @@ impl Shard {
         };
         outcome.map(|()| Place {
             shard: self.clone(),
-            address: visitor.address,
+            visitor,
         })
     }
 
@@ -228,8 +264,8 @@ impl Shard {
         Ok(())
     }
 
-    pub(super) fn end_place_here(&self, address: IpAddr) {
-        self.places.borrow_mut().end(address);
+    pub(super) fn end_place_here(&self, visitor: Visitor) {
+        self.places.borrow_mut().end(visitor);
     }
 
     /// Closes one connection of some core, the least used that it has.
@@ -266,6 +302,7 @@ mod tests {
 
     fn visitor(address: IpAddr) -> Visitor {
         Visitor {
+            entrance: Entrance::Broker,
             address,
             is_protected: false,
         }
@@ -298,7 +335,7 @@ mod tests {
         places.take_limits(raised);
         assert!(turn.try_take().is_some());
         places.take_limits(lowered);
-        places.end(HERE);
+        places.end(visitor(HERE));
         assert!(
             matches!(places.ask(visitor(HERE)), Answer::Later(_)),
             "one is still there"
@@ -314,7 +351,7 @@ mod tests {
             }
             let answer = places.ask(visitor(address));
             assert!(matches!(answer, Answer::Refused(full) if full.connections_max == connections_max));
-            places.end(address);
+            places.end(visitor(address));
             assert!(matches!(places.ask(visitor(address)), Answer::In));
         }
     }
@@ -333,14 +370,14 @@ mod tests {
             .collect();
         // The first one leaves the line.
         line.remove(0);
-        places.end(HERE);
+        places.end(visitor(HERE));
         assert_eq!(line[0].try_take(), Some(()));
         assert_eq!(line[1].try_take(), None);
-        places.end(HERE);
+        places.end(visitor(HERE));
         assert_eq!(line[1].try_take(), Some(()));
-        places.end(HERE);
+        places.end(visitor(HERE));
         assert_eq!(
-            (places.taken, places.by_address.len()),
+            (places.of_broker.taken, places.of_broker.by_address.len()),
             (0, 0),
             "nothing is left behind"
         );
@@ -358,9 +395,26 @@ mod tests {
         let Answer::Later(mut turn) = places.ask(visitor(HERE)) else {
             panic!("it waits")
         };
-        places.end(HERE);
+        places.end(visitor(HERE));
         assert_eq!(turn.try_take(), None, "that was the one too many");
-        places.end(HERE);
+        places.end(visitor(HERE));
         assert_eq!(turn.try_take(), Some(()));
+    }
+
+    #[test]
+    fn clients_and_controllers_are_counted_apart() {
+        let mut places = places(1, 1);
+        let controller = Visitor {
+            entrance: Entrance::Controller,
+            ..visitor(HERE)
+        };
+        for visitor in [visitor(HERE), controller] {
+            assert!(matches!(places.ask(visitor), Answer::In));
+        }
+        for visitor in [visitor(HERE), controller] {
+            assert!(matches!(places.ask(visitor), Answer::Refused(_)));
+            places.end(visitor);
+            assert!(matches!(places.ask(visitor), Answer::In));
+        }
     }
 }

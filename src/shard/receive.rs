@@ -71,8 +71,8 @@ impl Shard {
                 Reply::Done
             }
             Request::Place(visitor) => Reply::Place(self.place_here(visitor).await),
-            Request::EndPlace(address) => {
-                self.end_place_here(address);
+            Request::EndPlace(visitor) => {
+                self.end_place_here(visitor);
                 Reply::Done
             }
             Request::CloseOne => Reply::ClosedOne(self.close_one_here()),

@@ -12,12 +12,14 @@ use tokio::net::TcpSocket;
 use crate::administration::{alter, alter_code};
 use crate::connections::{TOPIC, create, fetch, produce_to};
 use crate::harness::{Broker, PATIENCE, free_address};
+use crate::quorum::{describe_request, with_controller_and};
 use crate::raw::{Connection, create_topic_request, produce_request};
 
 const METADATA: i16 = 12;
 const CREATE: i16 = 7;
 const FETCH: i16 = 12;
 const PRODUCE: i16 = 12;
+const DESCRIBE_QUORUM: i16 = 2;
 /// Far longer than a test runs.
 const LONG_MS: i32 = 600_000;
 
@@ -239,6 +241,25 @@ fn the_brokers_listener_is_not_kept_closed_by_the_others_clients() {
     assert!(late.is_silent_for(Duration::from_millis(100)));
     for of_broker in &mut there[3..] {
         of_broker.call(METADATA, &MetadataRequest::default());
+    }
+    drop(there);
+    late.answer::<MetadataRequest>(METADATA, sent);
+}
+
+#[test]
+fn the_controllers_listener_is_counted_apart_from_the_clients() {
+    let (broker, controller) = with_controller_and(&["max.connections=3", "max.connections.per.ip=4"]);
+    let mut there: Vec<Connection> = (0..3).map(|_| Connection::open(&broker)).collect();
+    for connection in &mut there {
+        connection.call(METADATA, &MetadataRequest::default());
+    }
+    let mut late = Connection::open(&broker);
+    let sent = late.send(METADATA, &MetadataRequest::default());
+    assert!(late.is_silent_for(Duration::from_millis(100)));
+    let mut of_controller = Connection::over(TcpStream::connect(controller).unwrap());
+    of_controller.call(DESCRIBE_QUORUM, &describe_request());
+    for connection in &mut there {
+        connection.call(METADATA, &MetadataRequest::default());
     }
     drop(there);
     late.answer::<MetadataRequest>(METADATA, sent);

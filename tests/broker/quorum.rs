@@ -46,7 +46,13 @@ fn stock() -> (Broker, SocketAddr) {
 
 /// A running broker, and where its controller listens.
 pub fn with_controller() -> (Broker, SocketAddr) {
+    with_controller_and(&[])
+}
+
+/// The same with more settings.
+pub fn with_controller_and(settings: &[&str]) -> (Broker, SocketAddr) {
     let (mut broker, controller) = stock();
+    broker.set(settings);
     broker.start_again();
     (broker, controller)
 }
