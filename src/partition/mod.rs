@@ -93,7 +93,7 @@ pub struct ReadRange {
     pub bytes_max: usize,
     /// Whether the first batch comes whatever its size (KIP-74).
     pub at_least_one: bool,
-    /// The leader epoch that the reader knows, or [`LeaderEpoch::NONE`] (KIP-320).
+    /// The leader epoch that the reader knows (KIP-320); none if it is negative, like [`LeaderEpoch::NONE`].
     pub current_epoch: LeaderEpoch,
     /// The epoch of the last record that the reader has, or [`LeaderEpoch::NONE`] (KIP-595).
     pub last_fetched_epoch: LeaderEpoch,
@@ -430,7 +430,7 @@ impl Partition {
 
     /// Where the reader's log left ours, if it did (KIP-595).
     fn diverging(&self, range: &ReadRange) -> Result<Option<Found>, ReadError> {
-        if range.last_fetched_epoch == LeaderEpoch::NONE {
+        if range.last_fetched_epoch < LeaderEpoch(0) {
             return Ok(None);
         }
         let Some(ours) = self.log.epoch_end_offset(range.last_fetched_epoch) else {
@@ -443,7 +443,7 @@ impl Partition {
     /// Refuses a reader that knows another leader epoch than ours (KIP-320).
     pub fn check_epoch(&self, current_epoch: LeaderEpoch) -> Result<(), ReadError> {
         match current_epoch {
-            LeaderEpoch::NONE => Ok(()),
+            epoch if epoch < LeaderEpoch(0) => Ok(()),
             epoch if epoch < self.leader_epoch => Err(ReadError::FencedLeaderEpoch),
             epoch if epoch > self.leader_epoch => Err(ReadError::UnknownLeaderEpoch),
             _ => Ok(()),

@@ -306,6 +306,8 @@ fn readers_outside_the_log_or_with_another_epoch_are_told() {
         (3, Err(ReadError::FencedLeaderEpoch)),
         (4, Ok(())),
         (5, Err(ReadError::UnknownLeaderEpoch)),
+        (-1, Ok(())),
+        (-2, Ok(())),
     ] {
         let range = ReadRange {
             current_epoch: LeaderEpoch(epoch),
