@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::base::TopicId;
-use crate::metadata::names::validate_topic_name;
+use crate::metadata::names::{is_internal, validate_topic_name};
 use crate::metadata::{Image, Topic};
 use crate::shard::{NewTopics, Shard, TimeSlice};
 use crate::wire::messages::metadata_request::MetadataRequest;
@@ -179,8 +179,10 @@ async fn create_missing(shard: &Rc<Shard>, named: &[Named]) -> BTreeMap<String, 
             Named::Name(name) => Some(name),
             Named::Id(_) => None,
         });
-        let is_missing =
-            |name: &&String| validate_topic_name(name).is_ok() && image.topic_by_name(name).is_none();
+        let is_missing = |name: &&String| {
+            // The broker's own topics come with their coordinators, with more partitions and other settings.
+            validate_topic_name(name).is_ok() && !is_internal(name) && image.topic_by_name(name).is_none()
+        };
         names.filter(is_missing).cloned().collect()
     };
     if missing.is_empty() {

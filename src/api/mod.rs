@@ -38,7 +38,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::shard::{AskedFrame, Shard};
 use crate::wire::frame::{self, RequestStart};
-use crate::wire::{DecodeError, Decoder, Encode, Message};
+use crate::wire::{DecodeError, Decoder, Encode, Message, Str};
 
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +185,11 @@ impl Request {
         let mut decoder = Decoder::of_request(&self.frame[self.body_at..]);
         let body = M::decode(&mut decoder, self.version)?;
         Ok((body, decoder.elements_read()))
+    }
+
+    /// What the client calls itself, if it says so.
+    pub fn client_id(&self) -> Option<Str<'_>> {
+        frame::read_request_header(&self.frame).ok()?.1
     }
 
     /// Its frame, for a core that reads it again; this request can still be answered, and no longer be read.

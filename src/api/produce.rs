@@ -29,6 +29,9 @@ const FIRST_VERSION: i16 = 3;
 /// Who speaks an older version doesn't know zstd, so neither may what it writes be in it (KIP-110).
 const FIRST_ZSTD_VERSION: i16 = 7;
 
+/// The client id that may write to internal topics (Kafka's `AdminUtils.ADMIN_CLIENT_ID`).
+const ADMIN_CLIENT_ID: &str = "__admin_client";
+
 /// What is left of the request once its frame has been split up.
 struct Plan {
     /// Until the answer is there.
@@ -107,6 +110,7 @@ fn refuse_whole(plan: &Plan, pieces: &[Piece]) -> Option<ErrorCode> {
 
 /// Reads the request, then splits every partition's records off its frame.
 async fn plan(shard: &Shard, request: &mut Request, slice: &mut TimeSlice) -> Result<Plan, Reply> {
+    let is_admin = request.client_id().is_some_and(|id| id == ADMIN_CLIENT_ID);
     let mut ranges = Vec::new();
     let mut plan = {
         let counted = request.counted_body().map_err(|error| request.malformed(error))?;
@@ -120,7 +124,10 @@ async fn plan(shard: &Shard, request: &mut Request, slice: &mut TimeSlice) -> Re
         };
         for topic in body.topic_data.iter() {
             let first = plan.partitions.len();
-            let find = || asked::topic(shard, request.version, &topic.name, topic.topic_id);
+            let find = || {
+                let known = asked::topic(shard, request.version, &topic.name, topic.topic_id);
+                known.and_then(|id| check_may_write(shard, id, is_admin))
+            };
             let known = slice.spend(find).await;
             for partition in topic.partition_data.iter() {
                 let index = partition.index;
@@ -153,6 +160,14 @@ async fn plan(shard: &Shard, request: &mut Request, slice: &mut TimeSlice) -> Re
     }
     mark_replaced(&mut plan.partitions);
     Ok(plan)
+}
+
+/// The broker's own topics are written by the broker, as other clients' records would not be what it expects there.
+fn check_may_write(shard: &Shard, topic: TopicId, is_admin: bool) -> Result<TopicId, ErrorCode> {
+    match shard.image().topic(topic) {
+        Some(internal) if internal.is_internal() && !is_admin => Err(ErrorCode::INVALID_TOPIC_EXCEPTION),
+        _ => Ok(topic),
+    }
 }
 
 fn is_zstd(records: &[u8]) -> bool {

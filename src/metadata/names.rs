@@ -8,6 +8,14 @@ pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 /// The metadata log stands in a directory of this topic's partition 0; nobody may create it.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
 
+/// Whether a topic of this name is the broker's own (Kafka's `Topic.isInternal`).
+pub fn is_internal(name: &str) -> bool {
+    matches!(
+        name,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+    )
+}
+
 /// Why a topic can't have a name. The text is Kafka's, for INVALID_TOPIC_EXCEPTION.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameError {

@@ -1,7 +1,6 @@
 //! Requests that are unusual but not malformed: what Kafka makes of them is what clients have come to expect.
 
 use ringlog::base::{LeaderEpoch, Offset, Timestamp, TopicId};
-use ringlog::wire::ErrorCode;
 use ringlog::wire::batch::BatchBuilder;
 use ringlog::wire::compression::Codec;
 use ringlog::wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
@@ -10,6 +9,7 @@ use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, 
 use ringlog::wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use ringlog::wire::messages::init_producer_id_request::InitProducerIdRequest;
 use ringlog::wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use ringlog::wire::{ErrorCode, Request};
 
 use crate::harness::Broker;
 use crate::raw::{Connection, list_offsets_request, produce_request};
@@ -48,6 +48,41 @@ fn of_two_batches_for_one_partition_in_a_request_the_last_is_appended_and_answer
     request.acks = 0;
     connection.send(12, &request);
     connection.call(11, &list_offsets_request(TOPIC, -1));
+}
+
+#[test]
+fn the_brokers_own_topics_are_not_made_by_asking_nor_written_by_clients() {
+    let broker = Broker::start();
+    let mut connection = Connection::open(&broker);
+    let names = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+    let asked = MetadataRequest {
+        topics: Some(names.iter().map(|name| named(name)).collect()),
+        allow_auto_topic_creation: true,
+        ..Default::default()
+    };
+    let codes = |answer: &<MetadataRequest<'static> as Request>::Response<'static>| -> Vec<i16> {
+        answer.topics.iter().map(|topic| topic.error_code).collect()
+    };
+    assert_eq!(codes(&connection.call(12, &asked)), [UNKNOWN_TOPIC; 3]);
+    // Who administrates may make them, as in Kafka.
+    assert_eq!(create(&mut connection, &names, 1_000), [0; 3]);
+    for name in names {
+        let answer = connection.call(12, &produce_request(name, &[0], &batch(1)));
+        let topic = answer.responses.iter().next().expect("the topic");
+        let partition = topic.partition_responses.iter().next().expect("the partition");
+        assert_eq!(
+            partition.error_code,
+            ErrorCode::INVALID_TOPIC_EXCEPTION.0,
+            "{name}"
+        );
+    }
+}
+
+fn named(name: &'static str) -> MetadataRequestTopic<'static> {
+    MetadataRequestTopic {
+        name: Some(name.into()),
+        ..Default::default()
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The parts of an image.
 
 use crate::base::{LeaderEpoch, NodeId, PartitionIndex, TopicId};
+use crate::metadata::names::is_internal;
 use std::collections::BTreeMap;
 
 /// One topic.
@@ -17,10 +18,7 @@ pub struct Topic {
 impl Topic {
     /// Whether clients should be told that it is the broker's own (Kafka's `Topic.isInternal`).
     pub fn is_internal(&self) -> bool {
-        matches!(
-            self.name.as_str(),
-            "__consumer_offsets" | "__transaction_state" | "__share_group_state"
-        )
+        is_internal(&self.name)
     }
 }
 
