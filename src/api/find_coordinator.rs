@@ -2,6 +2,7 @@
 //! COORDINATOR_NOT_AVAILABLE, which clients retry. A type of key that doesn't exist, or not in that version, is refused.
 
 use crate::base::TopicId;
+use crate::shard::TimeSlice;
 use crate::wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use crate::wire::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
 use crate::wire::{ErrorCode, Str};
@@ -38,21 +39,28 @@ pub async fn serve(request: Request) -> Reply {
             ..Default::default()
         });
     }
-    let coordinators = body.coordinator_keys.iter().map(|key| {
-        let (code, why) = judge(request.version, body.key_type, &key);
-        Coordinator {
-            key,
-            node_id: -1,
-            port: -1,
-            error_code: code.0,
-            error_message: Some(Str::from(why)),
-            ..Default::default()
-        }
-    });
+    let mut coordinators = Vec::new();
+    let mut slice = TimeSlice::default();
+    for key in body.coordinator_keys.iter() {
+        let answer = || answer(request.version, body.key_type, key);
+        coordinators.push(slice.spend(answer).await);
+    }
     request.reply(&FindCoordinatorResponse {
-        coordinators: coordinators.collect(),
+        coordinators: coordinators.into(),
         ..Default::default()
     })
+}
+
+fn answer(version: i16, key_type: i8, key: Str<'_>) -> Coordinator<'_> {
+    let (code, why) = judge(version, key_type, &key);
+    Coordinator {
+        key,
+        node_id: -1,
+        port: -1,
+        error_code: code.0,
+        error_message: Some(Str::from(why)),
+        ..Default::default()
+    }
 }
 
 fn judge(version: i16, key_type: i8, key: &str) -> (ErrorCode, &'static str) {

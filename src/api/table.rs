@@ -66,7 +66,7 @@ pub static APIS: &[Api] = &[
     api(3, 0, 13, |shard, request| {
         Box::pin(metadata::serve(shard, request))
     }),
-    api(10, 0, 6, |_, request| Box::pin(find_coordinator::serve(request))),
+    api(10, 0, 6, |_, request| Box::pin(find_coordinator::serve(request))).taking_turns(),
     api(17, 0, 1, |_, request| Box::pin(sasl::handshake(request))),
     api(18, 0, 4, |shard, request| {
         Box::pin(api_versions::serve(shard, request))
@@ -92,7 +92,8 @@ pub static APIS: &[Api] = &[
     .taking_turns(),
     api(32, 1, 4, |shard, request| {
         Box::pin(describe_configs::serve(shard, request))
-    }),
+    })
+    .taking_turns(),
     api(33, 0, 2, |shard, request| {
         Box::pin(alter_configs::serve(shard, request))
     })
@@ -108,7 +109,8 @@ pub static APIS: &[Api] = &[
     .taking_turns(),
     api(55, 0, 2, |shard, request| {
         Box::pin(describe_quorum::serve(shard, request))
-    }),
+    })
+    .taking_turns(),
     api(60, 0, 2, |shard, request| {
         Box::pin(describe_cluster::serve(shard, request))
     }),

@@ -22,7 +22,7 @@ use crate::api::{self, Begun, Origin, Pending, Reply};
 use crate::io::local::Notify;
 use crate::io::net::{Stream, Writer};
 use crate::io::{self, Planted};
-use crate::shard::{Place, Shard};
+use crate::shard::{Place, Sending, Shard};
 
 use super::connections::Activity;
 use super::frames::Frames;
@@ -65,6 +65,8 @@ pub struct Connection {
     closed: Cell<bool>,
     /// The answerer while it sends, to wake when the connection is closed.
     sender: RefCell<Option<Waker>>,
+    /// Bytes of answers that the client has not taken yet.
+    unsent_bytes: Cell<usize>,
     /// Given back with the connection.
     _place: Place,
 }
@@ -112,6 +114,7 @@ pub async fn serve(shard: Rc<Shard>, stream: Stream, origin: Origin, terms: Term
         ending: Cell::new(false),
         closed: Cell::new(false),
         sender: RefCell::default(),
+        unsent_bytes: Cell::new(0),
         _place: terms.place,
     });
     connection.activity.open(&connection);
@@ -135,6 +138,14 @@ impl Connection {
     /// Whether its client waits for us: then it isn't idle, however long that takes.
     pub fn is_served(&self) -> bool {
         self.sender.borrow().is_none() && !self.queue.borrow().is_empty()
+    }
+
+    /// Bytes of answers that its client has not taken yet.
+    pub fn unsent_bytes(&self) -> usize {
+        match self.closed.get() {
+            true => 0,
+            false => self.unsent_bytes.get(),
+        }
     }
 
     /// Whether it may be closed to make room for another.
@@ -232,9 +243,17 @@ impl Connection {
                 }
             }
             self.room.notify();
-            if !self.send(&mut writer, std::mem::take(&mut segments)).await {
+            let bytes = bytes_in(&segments);
+            self.unsent_bytes.set(bytes);
+            let sending = self.shard.unsent().begin(bytes);
+            self.keep_unsent_within_bounds(&limit);
+            if !self
+                .send(&mut writer, std::mem::take(&mut segments), sending)
+                .await
+            {
                 self.end();
             }
+            self.unsent_bytes.set(0);
             if self.ending.get() && self.queue.borrow().is_empty() {
                 break;
             }
@@ -242,9 +261,22 @@ impl Connection {
         writer.shutdown();
     }
 
+    /// While the answers of all clients that don't read take too much, closes the connection that has most of them.
+    fn keep_unsent_within_bounds(&self, limit: &LogLimit) {
+        if self.shard.unsent().is_too_much()
+            && let Some(holder) = self.activity.holder_of_most()
+        {
+            limit.report(format_args!(
+                "closing the connection of {}: it has not read {} bytes of answers, and the clients of this core together too many",
+                holder.origin.peer,
+                holder.unsent_bytes()
+            ));
+            holder.close();
+        }
+    }
+
     /// Sends `segments` piece by piece; false when the connection is of no use any more.
-    async fn send(&self, writer: &mut Writer, mut segments: Vec<Bytes>) -> bool {
-        let mut unsent = self.shard.unsent().begin(bytes_in(&segments));
+    async fn send(&self, writer: &mut Writer, mut segments: Vec<Bytes>, mut unsent: Sending) -> bool {
         while !segments.is_empty() && !self.closed.get() {
             let rest = segments.split_off(first_piece(&segments));
             let piece = std::mem::replace(&mut segments, rest);
@@ -264,6 +296,7 @@ impl Connection {
                 return false;
             }
             unsent.taken(piece_bytes);
+            self.unsent_bytes.set(self.unsent_bytes.get() - piece_bytes);
             self.activity.note();
         }
         !self.closed.get()

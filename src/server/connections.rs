@@ -116,6 +116,12 @@ impl Activity {
         &self.all.incoming
     }
 
+    /// Who has the largest answer that was not read, of all connections of the core.
+    pub fn holder_of_most(&self) -> Option<Rc<Connection>> {
+        let alive = self.all.alive().into_iter();
+        alive.max_by_key(|connection| connection.unsent_bytes())
+    }
+
     /// Makes the connection known that was entered.
     pub fn open(&self, connection: &Rc<Connection>) {
         self.all

@@ -84,7 +84,7 @@ pub use node::Node;
 pub use places::{AddressIsFull, ConnectionLimits, Entrance, Place, Visitor};
 pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};
 pub use time_slice::TimeSlice;
-pub use unsent::Unsent;
+pub use unsent::{Sending, Unsent};
 use upkeep::KeptUp;
 
 /// What one core holds of the broker.

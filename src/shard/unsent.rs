@@ -12,6 +12,9 @@ const ANSWER_BYTES_MAX: usize = 8 << 20;
 const UNSENT_BYTES_MAX: usize = 32 << 20;
 /// And how small.
 const ANSWER_BYTES_BEYOND: usize = 64 << 10;
+/// Bytes of one core that wait to be taken, before whoever has most of them has to go: answers that name very much are not made
+/// smaller.
+const HELD_BYTES_MAX: usize = 512 << 20;
 
 /// The bytes of all answers of one core that are being sent.
 #[derive(Default)]
@@ -42,6 +45,11 @@ impl Unsent {
         } else {
             ANSWER_BYTES_BEYOND
         }
+    }
+
+    /// Whether more waits than may.
+    pub fn is_too_much(&self) -> bool {
+        self.bytes.get() > HELD_BYTES_MAX
     }
 }
 
@@ -74,6 +82,10 @@ mod tests {
         assert_eq!(unsent.allowance(), ANSWER_BYTES_BEYOND);
         drop(first);
         drop(second);
+        let too_much = unsent.begin(HELD_BYTES_MAX + 1);
+        assert!(unsent.is_too_much());
+        drop(too_much);
+        assert!(!unsent.is_too_much());
         assert_eq!(unsent.bytes.get(), 0);
     }
 }

@@ -1,6 +1,6 @@
 //! Requests that would hold a core, and what other connections notice of them: nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringlog::base::Timestamp;
 use ringlog::wire::batch::BatchBuilder;
@@ -14,6 +14,7 @@ use ringlog::wire::messages::describe_topic_partitions_request::{
     DescribeTopicPartitionsRequest, TopicRequest,
 };
 use ringlog::wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use ringlog::wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use ringlog::wire::messages::incremental_alter_configs_request::{self, IncrementalAlterConfigsRequest};
 use ringlog::wire::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
@@ -25,7 +26,7 @@ use ringlog::wire::messages::offset_for_leader_epoch_request::{
 use ringlog::wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use ringlog::wire::{ApiKey, ErrorCode, Records, Request};
 
-use crate::harness::Broker;
+use crate::harness::{Broker, PATIENCE};
 use crate::raw::{Connection, create_topic, create_topic_request};
 
 const TOPIC: &str = "heavy";
@@ -380,6 +381,32 @@ fn large_requests_of_many_clients_are_answered_one_at_a_time() {
     for client in &mut clients {
         client.answer::<OffsetForLeaderEpochRequest>(EPOCHS, 1);
     }
+}
+
+#[test]
+fn who_leaves_most_unread_goes_before_it_takes_all_memory() {
+    const COORDINATORS: i16 = 4;
+    let broker = Broker::start_with(&["ringlog.cores=1"]);
+    let mut bystander = Connection::open(&broker);
+    // 262 KB, and an answer of 20 MB.
+    let request = FindCoordinatorRequest {
+        coordinator_keys: (0..262_000).map(|_| "".into()).collect(),
+        ..Default::default()
+    };
+    let mut clients: Vec<Connection> = (0..60).map(|_| Connection::open(&broker)).collect();
+    for client in &mut clients {
+        client.send(COORDINATORS, &request);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let mut held_kib = 0;
+    while !broker.stderr().contains("bytes of answers") {
+        assert!(Instant::now() < deadline, "nobody has to go");
+        bystander.call(METADATA, &MetadataRequest::default());
+        held_kib = held_kib.max(broker.resident_kib());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(held_kib < 768 * 1024, "{held_kib} KiB");
+    bystander.call(METADATA, &MetadataRequest::default());
 }
 
 #[test]
