@@ -126,10 +126,10 @@ impl SendArgs {
 #[derive(Clone, Debug, Args)]
 pub struct NewTopicArgs {
     /// How many partitions [default: the broker's num.partitions]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(1..))]
     pub partitions: Option<i32>,
     /// How many replicas of each partition [default: the broker's]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i16).range(1..))]
     pub replication_factor: Option<i16>,
     /// A setting of the topic; may be repeated
     #[arg(long = "topic-config", visible_alias = "config", value_name = "NAME=VALUE")]

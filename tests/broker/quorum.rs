@@ -200,9 +200,10 @@ fn topics_survive_snapshots_and_kills() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let snapshots: Vec<_> = files.filter(|name| name.ends_with(".checkpoint")).collect();
     assert!(
-        snapshots
-            .iter()
-            .all(|name| !name.starts_with("00000000000000000000-")),
+        !snapshots.is_empty()
+            && snapshots
+                .iter()
+                .all(|name| !name.starts_with("00000000000000000000-")),
         "{snapshots:?}"
     );
 }
