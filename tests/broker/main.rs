@@ -9,6 +9,7 @@
 
 mod administration;
 mod batches;
+mod chance;
 mod cli;
 mod client;
 mod compaction;
@@ -23,6 +24,7 @@ mod harness;
 mod heavy;
 mod hostile;
 mod kill;
+mod kill_rounds;
 mod limits;
 mod mixed;
 mod offsets;

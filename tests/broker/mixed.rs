@@ -18,6 +18,7 @@ use ringlog::wire::messages::metadata_request::MetadataRequest;
 use ringlog::wire::messages::produce_request::ProduceRequest;
 use ringlog::wire::{ErrorCode, Message, Records, Request, frame};
 
+use crate::chance::Chance;
 use crate::harness::{Broker, repetitions};
 use crate::raw::{Connection, list_offsets_request, produce_request};
 
@@ -321,17 +322,4 @@ where
 {
     let (_, body) = frame::decode_response(R::KEY, version, answer).expect("an answer");
     body
-}
-
-/// SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
 }

@@ -56,7 +56,12 @@ impl Connection {
     }
 
     pub fn write(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
+        self.try_write(bytes).unwrap();
+    }
+
+    /// Writes to a broker that may be killed meanwhile.
+    pub fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes)
     }
 
     /// The next answer, which must be the one to `correlation_id`.
@@ -80,11 +85,16 @@ impl Connection {
 
     /// The next frame, without its size.
     pub fn read_frame(&mut self) -> Vec<u8> {
+        self.try_read_frame().expect("a whole answer")
+    }
+
+    /// The next frame of a broker that may be killed meanwhile.
+    pub fn try_read_frame(&mut self) -> std::io::Result<Vec<u8>> {
         let mut size = [0; 4];
-        self.stream.read_exact(&mut size).expect("an answer");
+        self.stream.read_exact(&mut size)?;
         let mut answer = vec![0; u32::from_be_bytes(size) as usize];
-        self.stream.read_exact(&mut answer).expect("a whole answer");
-        answer
+        self.stream.read_exact(&mut answer)?;
+        Ok(answer)
     }
 
     /// Breaks the connection with a reset instead of an end.
