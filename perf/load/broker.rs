@@ -102,17 +102,15 @@ impl<'a> Answer<'a> {
     }
 }
 
-pub fn create_topic(topic: &str) -> Vec<u8> {
+/// Creates a topic of one partition with these settings.
+pub fn create_topic(topic: &str, settings: &[(&str, &str)]) -> Vec<u8> {
     let mut frame = Frame::request(19, 2, 0);
-    frame
-        .i32(1)
-        .string(topic.as_bytes())
-        .i32(1)
-        .i16(1)
-        .i32(0)
-        .i32(0)
-        .i32(REQUEST_TIMEOUT_MS)
-        .i8(0);
+    frame.i32(1).string(topic.as_bytes()).i32(1).i16(1).i32(0);
+    frame.i32(settings.len() as i32);
+    for (name, value) in settings {
+        frame.string(name.as_bytes()).string(value.as_bytes());
+    }
+    frame.i32(REQUEST_TIMEOUT_MS).i8(0);
     frame.finish()
 }
 
@@ -128,6 +126,15 @@ pub fn read_create_topic(answer: &[u8]) -> Result<(), String> {
 
 /// Asks for the end of partition 0.
 pub fn end_offset(topic: &str) -> Vec<u8> {
+    list_offset(topic, -1)
+}
+
+/// Asks for the first offset of partition 0.
+pub fn start_offset(topic: &str) -> Vec<u8> {
+    list_offset(topic, -2)
+}
+
+fn list_offset(topic: &str, timestamp: i64) -> Vec<u8> {
     let mut frame = Frame::request(2, 1, 0);
     frame
         .i32(-1)
@@ -135,12 +142,12 @@ pub fn end_offset(topic: &str) -> Vec<u8> {
         .string(topic.as_bytes())
         .i32(1)
         .i32(0)
-        .i64(-1);
+        .i64(timestamp);
     frame.finish()
 }
 
 /// The offset, or Kafka's error code: the leader may not be ready right after the topic was created.
-pub fn read_end_offset(answer: &[u8]) -> Result<Result<i64, i16>, String> {
+pub fn read_offset(answer: &[u8]) -> Result<Result<i64, i16>, String> {
     let mut a = Answer(answer);
     let (_correlation, _topics) = (a.i32()?, a.i32()?);
     let _name = a.string()?;
@@ -163,8 +170,8 @@ pub fn fetch(topic: &str, offset: i64) -> Vec<u8> {
     frame.finish()
 }
 
-/// Hands each record's offset and message number to `each`. Batches may begin before the offset asked for.
-pub fn read_fetch(answer: &[u8], mut each: impl FnMut(i64, u64)) -> Result<(), String> {
+/// Hands each record's offset and message number to `each`. Batches may begin before the offset asked for. Or Kafka's error code.
+pub fn read_fetch(answer: &[u8], mut each: impl FnMut(i64, u64)) -> Result<Result<(), i16>, String> {
     let mut a = Answer(answer);
     let (_correlation, _throttle_ms) = (a.i32()?, a.i32()?);
     for _topic in 0..a.i32()? {
@@ -172,7 +179,7 @@ pub fn read_fetch(answer: &[u8], mut each: impl FnMut(i64, u64)) -> Result<(), S
         for _partition in 0..a.i32()? {
             let (_index, error, _high_watermark, _stable) = (a.i32()?, a.i16()?, a.i64()?, a.i64()?);
             if error != 0 {
-                return Err(format!("Fetch: error {error}"));
+                return Ok(Err(error));
             }
             for _aborted in 0..a.i32()? {
                 a.take(16)?;
@@ -181,7 +188,7 @@ pub fn read_fetch(answer: &[u8], mut each: impl FnMut(i64, u64)) -> Result<(), S
             read_batches(a.take(usize::try_from(bytes).unwrap_or(0))?, &mut each)?;
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 fn read_batches(bytes: &[u8], each: &mut impl FnMut(i64, u64)) -> Result<(), String> {
@@ -220,6 +227,21 @@ pub fn read_produce(answer: &[u8]) -> Result<Result<i64, i16>, String> {
     Ok(if error == 0 { Ok(offset) } else { Err(error) })
 }
 
+/// A produce request of one batch, and where that begins in it.
+pub fn produce(topic: &str, acks: i16, batch: &[u8]) -> (Vec<u8>, usize) {
+    let mut frame = Frame::request(0, 7, 0);
+    frame.i16(-1).i16(acks).i32(REQUEST_TIMEOUT_MS);
+    frame
+        .i32(1)
+        .string(topic.as_bytes())
+        .i32(1)
+        .i32(0)
+        .i32(batch.len() as i32);
+    let batch_from = frame.0.len();
+    frame.0.extend(batch);
+    (frame.finish(), batch_from)
+}
+
 /// A produce request of one message, built once and patched for each: the encoder must not be what is measured.
 pub struct ProduceTemplate {
     frame: Vec<u8>,
@@ -231,18 +253,9 @@ impl ProduceTemplate {
     /// A request whose message is `value_bytes` long, at least 8.
     pub fn new(topic: &str, acks: i16, value_bytes: usize) -> ProduceTemplate {
         let (batch, value_from) = batch_of_one(value_bytes);
-        let mut frame = Frame::request(0, 7, 0);
-        frame.i16(-1).i16(acks).i32(REQUEST_TIMEOUT_MS);
-        frame
-            .i32(1)
-            .string(topic.as_bytes())
-            .i32(1)
-            .i32(0)
-            .i32(batch.len() as i32);
-        let batch_from = frame.0.len();
-        frame.0.extend(batch);
+        let (frame, batch_from) = produce(topic, acks, &batch);
         ProduceTemplate {
-            frame: frame.finish(),
+            frame,
             batch_from,
             value_from: batch_from + value_from,
         }

@@ -29,6 +29,16 @@ pub fn exact_timers() {
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
 }
 
+/// Lets every other thread of this CPU go first, at once (sched(7), SCHED_IDLE).
+pub fn stand_back() -> Result<(), String> {
+    let param = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameter lives through the call.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &param) } {
+        0 => Ok(()),
+        _ => Err(format!("cannot stand back: {}", std::io::Error::last_os_error())),
+    }
+}
+
 /// The CPU counters at one moment.
 pub struct Snapshot {
     /// Per CPU: its number, busy ticks, stolen ticks, all ticks.

@@ -6,12 +6,15 @@
 //! fetch waiting at the partition's end. It speaks CreateTopics v2, ListOffsets v1, Produce v7 and Fetch v4 and
 //! nothing else, so any Kafka broker of today, Ringlog, and a bare floor program can be measured by the same means.
 //!
+//! With `--beside` it measures nothing: it is what else the broker has to do while another one measures.
+//!
 //! It stands outside the broker's rooms on purpose: its clock and its sockets are its own, so that a slow `io`
 //! room cannot flatter itself.
 
 // The broker's rule of one door to the world doesn't bind a program that measures it from outside.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod beside;
 mod broker;
 mod host;
 mod report;
@@ -19,6 +22,7 @@ mod run;
 mod socket;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -61,6 +65,16 @@ pub struct Args {
     /// Report the CPU time of this process too: the broker's
     #[arg(long)]
     broker_pid: Option<u32>,
+    /// Don't measure: keep the broker of this log directory busy with a compacted topic and with reads of the topic's old segments
+    /// from disk, for the seconds of warm-up and measurement
+    #[arg(long, value_name = "DIR")]
+    beside: Option<PathBuf>,
+    /// KiB that --beside writes to a compacted topic in a second
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
+    compacted_kib: u64,
+    /// KiB that --beside reads of old segments in a second
+    #[arg(long, default_value_t = 32_768, value_parser = clap::value_parser!(u64).range(1024..=4_194_304))]
+    backfill_kib: u64,
     /// A name for the run, kept in the JSON line
     #[arg(long, default_value = "")]
     label: String,
@@ -78,12 +92,15 @@ impl Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match run::run(&args) {
-        Ok(result) => {
+    let done = match &args.beside {
+        Some(data) => beside::run(&args, data).map(|done| println!("{}", done.json_line())),
+        None => run::run(&args).map(|result| {
             eprint!("{}", report::table(&args, &result));
             println!("{}", report::json_line(&args, &result));
-            ExitCode::SUCCESS
-        }
+        }),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("perf-load: {message}");
             ExitCode::FAILURE

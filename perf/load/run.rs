@@ -11,7 +11,7 @@ use super::host::{self, Snapshot, Usage};
 use super::socket::Socket;
 
 /// How long to wait for an answer before the run begins: a topic's creation may flush a disk.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How long after the last send the last message may take to arrive.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Sends in one go before the sockets are looked at again, when behind schedule.
@@ -41,18 +41,19 @@ pub fn run(args: &Args) -> Result<RunResult, String> {
     host::exact_timers();
     let mut producer = Socket::connect(args.bootstrap)?;
     let mut consumer = Socket::connect(args.bootstrap)?;
-    let offset = prepare_topic(&mut producer, &args.topic)?;
+    let offset = prepare_topic(&mut producer, &args.topic, &[])?;
     consumer.send(&broker::fetch(&args.topic, offset))?;
     let mut run = Run::new(args, producer, consumer, offset);
     run.go()?;
     Ok(run.result())
 }
 
-fn prepare_topic(socket: &mut Socket, topic: &str) -> Result<i64, String> {
-    broker::read_create_topic(&socket.ask(&broker::create_topic(topic), PATIENCE)?)?;
+/// Makes sure that the topic is there, and can be written to; where it ends.
+pub fn prepare_topic(socket: &mut Socket, topic: &str, settings: &[(&str, &str)]) -> Result<i64, String> {
+    broker::read_create_topic(&socket.ask(&broker::create_topic(topic, settings), PATIENCE)?)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match broker::read_end_offset(&socket.ask(&broker::end_offset(topic), PATIENCE)?)? {
+        match broker::read_offset(&socket.ask(&broker::end_offset(topic), PATIENCE)?)? {
             Ok(offset) => return Ok(offset),
             Err(error) if Instant::now() > deadline => return Err(format!("ListOffsets: error {error}")),
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
@@ -92,11 +93,10 @@ fn histogram() -> Histogram<u64> {
 impl<'a> Run<'a> {
     fn new(args: &'a Args, producer: Socket, consumer: Socket, fetch_offset: i64) -> Run<'a> {
         let messages = |time: Duration| time.as_secs() * args.rate;
-        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Run {
             template: ProduceTemplate::new(&args.topic, args.acks, args.size as usize),
             start: Instant::now(),
-            start_ms: epoch.as_millis() as i64,
+            start_ms: wall_ms(),
             fetch_offset,
             warmup_messages: messages(args.warmup()),
             all_messages: messages(args.warmup()) + messages(args.measured()),
@@ -208,12 +208,13 @@ impl<'a> Run<'a> {
         let (mut next_offset, from) = (self.fetch_offset, self.fetch_offset);
         while let Some(answer) = self.consumer.frame()? {
             answered = true;
-            broker::read_fetch(answer, |offset, number| {
+            let read = broker::read_fetch(answer, |offset, number| {
                 if offset >= from {
                     numbers.push(number);
                     next_offset = offset + 1;
                 }
             })?;
+            read.map_err(|error| format!("Fetch: error {error}"))?;
         }
         if answered {
             // The next fetch leaves before the books are kept: the broker must not wait for them.
@@ -280,6 +281,12 @@ impl<'a> Run<'a> {
             usage,
         }
     }
+}
+
+/// The wall clock, in ms since the epoch.
+pub fn wall_ms() -> i64 {
+    let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    epoch.as_millis() as i64
 }
 
 fn nanos(time: Duration) -> u64 {
