@@ -59,6 +59,15 @@ impl OpenOptions {
     }
 }
 
+/// What the system says of a file or a directory without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStatus {
+    /// Bytes of a file; means nothing of a directory.
+    pub len: u64,
+    /// When the bytes of a file, or the names in a directory, last changed: nanoseconds since 1970 by the clock of its file system.
+    pub changed: i64,
+}
+
 /// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DirEntry {

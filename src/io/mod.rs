@@ -38,7 +38,7 @@ use crate::base::CoreId;
 
 pub use counters::{CoreCounters, Counters};
 pub use errors::{is_out_of_resources, may_pass};
-pub use files::{DirEntry, OpenOptions};
+pub use files::{DirEntry, FileStatus, OpenOptions};
 pub use ids::random_uuid;
 pub use options::{Elapsed, Options, Profile, Signal, StartError};
 pub use planted::Planted;

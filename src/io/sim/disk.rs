@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path};
 
+use super::super::FileStatus;
 use super::chance::Chance;
 use super::seen::Seen;
 
@@ -23,6 +24,8 @@ const ROOT: Inode = 0;
 pub(super) struct Disk {
     nodes: Vec<Node>,
     used_bytes: u64,
+    /// Changes of anything so far: the clock by which each of them is told from all others.
+    clock: i64,
 }
 
 enum Node {
@@ -37,6 +40,7 @@ struct FileNode {
     pending: Vec<Change>,
     /// How many changes were ever made; the last `pending.len()` of them are pending.
     changes: u64,
+    changed: i64,
     is_locked: bool,
 }
 
@@ -50,6 +54,7 @@ struct DirNode {
     entries: BTreeMap<OsString, Inode>,
     durable: BTreeMap<OsString, Inode>,
     pending: Vec<EntryChange>,
+    changed: i64,
 }
 
 enum EntryChange {
@@ -64,6 +69,7 @@ impl Disk {
         Disk {
             nodes: vec![Node::Dir(DirNode::default())],
             used_bytes: 0,
+            clock: 0,
         }
     }
 
@@ -203,12 +209,32 @@ impl Disk {
     }
 
     fn change_entry(&mut self, dir: Inode, change: EntryChange) -> io::Result<()> {
+        let now = self.tick();
         let Node::Dir(dir) = &mut self.nodes[dir] else {
             return Err(io::ErrorKind::NotADirectory.into());
         };
+        dir.changed = now;
         change.apply(&mut dir.entries);
         dir.pending.push(change);
         Ok(())
+    }
+
+    fn tick(&mut self) -> i64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    pub(super) fn status(&self, inode: Inode) -> FileStatus {
+        match &self.nodes[inode] {
+            Node::File(file) => FileStatus {
+                len: file.data.len() as u64,
+                changed: file.changed,
+            },
+            Node::Dir(dir) => FileStatus {
+                len: 0,
+                changed: dir.changed,
+            },
+        }
     }
 
     // --- bytes ---
@@ -227,7 +253,9 @@ impl Disk {
     /// Writes as much of `bytes` as there is room for; how much.
     pub(super) fn write(&mut self, inode: Inode, at: u64, bytes: &[u8], bytes_max: u64) -> io::Result<usize> {
         let room = bytes_max.saturating_sub(self.used_bytes);
+        let now = self.tick();
         let file = self.file_mut(inode)?;
+        file.changed = now;
         let len = file.data.len() as u64;
         let fits = (len + room).saturating_sub(at).min(bytes.len() as u64) as usize;
         let change = Change::Write {
@@ -241,7 +269,9 @@ impl Disk {
     }
 
     pub(super) fn set_len(&mut self, inode: Inode, len: u64) -> io::Result<()> {
+        let now = self.tick();
         let file = self.file_mut(inode)?;
+        file.changed = now;
         let before = file.data.len() as u64;
         file.change(Change::SetLen(len));
         self.used_bytes = self.used_bytes + len - before;
@@ -305,13 +335,20 @@ impl Disk {
     /// Decides what survives: of each directory a beginning of its unflushed changes, of each file any of its own.
     pub(super) fn crash(&mut self, chance: &Chance, seen: &mut Seen) {
         let mut had_unflushed = false;
+        let now = self.tick();
         for node in &mut self.nodes {
             match node {
                 Node::File(file) => {
-                    had_unflushed |= !file.pending.is_empty();
+                    if !file.pending.is_empty() {
+                        had_unflushed = true;
+                        file.changed = now;
+                    }
                     file.crash(chance, seen);
                 }
                 Node::Dir(dir) => {
+                    if !dir.pending.is_empty() {
+                        dir.changed = now;
+                    }
                     let kept = chance.index(dir.pending.len() + 1);
                     seen.lost_entries += (dir.pending.len() - kept) as u64;
                     for change in dir.pending.drain(..).take(kept) {

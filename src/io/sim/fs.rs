@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::super::{DirEntry, OpenOptions};
+use super::super::{DirEntry, FileStatus, OpenOptions};
 use super::disk::Inode;
 use super::world::{self, Host};
 
@@ -371,6 +371,16 @@ pub fn exists_now(path: impl AsRef<Path>) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// What the system says of the file or directory at `path`.
+///
+/// # Errors
+/// As a system's.
+pub fn status_now(path: impl AsRef<Path>) -> io::Result<FileStatus> {
+    let host = world::place().host;
+    let disk = host.disk.borrow();
+    disk.find(path.as_ref()).map(|inode| disk.status(inode))
 }
 
 /// Replaces the file at `path` by one that holds `bytes`, durably and in one step.

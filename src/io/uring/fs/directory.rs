@@ -3,10 +3,11 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::file::to_system;
-use crate::io::DirEntry;
+use crate::io::{DirEntry, FileStatus};
 
 /// Makes `path` and the directories above it that are missing.
 ///
@@ -48,8 +49,11 @@ pub fn read_dir_now(path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        // An entry that went away in between, or a link to nowhere, is not a directory.
-        let is_dir = fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_dir());
+        // An entry that went away in between, or a link to nowhere, is not a directory. Only links take a call of their own.
+        let is_dir = entry.file_type().is_ok_and(|kind| match kind.is_symlink() {
+            true => fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_dir()),
+            false => kind.is_dir(),
+        });
         entries.push(DirEntry {
             name: entry.file_name(),
             is_dir,
@@ -65,6 +69,19 @@ pub fn read_dir_now(path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
 /// The system's, when it can't tell.
 pub fn exists_now(path: impl AsRef<Path>) -> io::Result<bool> {
     fs::exists(path)
+}
+
+/// What the system says of the file or directory at `path`.
+///
+/// # Errors
+/// The system's.
+pub fn status_now(path: impl AsRef<Path>) -> io::Result<FileStatus> {
+    let metadata = fs::metadata(path)?;
+    let seconds = metadata.mtime().saturating_mul(1_000_000_000);
+    Ok(FileStatus {
+        len: metadata.len(),
+        changed: seconds.saturating_add(metadata.mtime_nsec()),
+    })
 }
 
 /// Replaces the file at `path` by one that holds `bytes`, durably and in one step: a crash leaves the old file or the new one.
