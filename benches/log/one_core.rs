@@ -70,7 +70,7 @@ impl OneCore {
         let (config, _) = Config::parse(None, &settings).expect("good settings");
         let (locked, node) = format(dir, config);
         let port = mesh::build(1, MAILBOX_MESSAGES).remove(0);
-        let shard = Shard::start(Arc::new(node), port);
+        let shard = Shard::start(Arc::new(node), port, Arc::default());
         shard.open().await.expect("opens");
         let created = shard.create_topics(NewTopics::Named(vec![TOPIC.into()])).await;
         created.expect("is decided").remove(0).1.expect("is created");

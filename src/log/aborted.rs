@@ -73,6 +73,27 @@ impl AbortedIndex {
         Ok(index)
     }
 
+    /// The file as it was when it was closed: so many entries, the newest of them `last`, none of a transaction that began before
+    /// `first_offset_min`.
+    pub fn closed(written: usize, last: AbortedTransaction, first_offset_min: Offset) -> AbortedIndex {
+        AbortedIndex {
+            written,
+            last_written: Some(last),
+            pending: Vec::new(),
+            first_offset_min,
+        }
+    }
+
+    /// How many entries the file has.
+    pub fn written_count(&self) -> usize {
+        self.written
+    }
+
+    /// No transaction of it began before.
+    pub fn first_offset_min(&self) -> Offset {
+        self.first_offset_min
+    }
+
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.last().is_none()

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{NodeId, PartitionIndex, TopicId};
 use crate::io::fs::{self, DirLock};
+use crate::io::random_uuid;
 use crate::log::checkpoint::{self, Malformed, Offsets};
+use crate::log::clean_start::{self, CleanStart, Token};
 use crate::log::open::{LogError, at, read_text_now};
 use crate::log::{Resume, names};
 
@@ -57,6 +59,7 @@ pub struct LogDir {
     properties: Option<MetaProperties>,
     opened: Opened,
     broker_epoch: Option<i64>,
+    clean_start: CleanStart,
     offsets: CheckpointedOffsets,
     _lock: DirLock,
 }
@@ -142,7 +145,16 @@ impl LogDir {
             acquired => at(&lock_path, acquired)?,
         };
         let properties = read_text_now(&path.join(META_PROPERTIES), decode_properties)?;
-        let (opened, broker_epoch) = take_clean_stop_now(path)?;
+        let stop = take_clean_stop_now(path)?;
+        let clean_start = match stop.as_ref().and_then(|stop| stop.token) {
+            Some(token) => clean_start::read_now(path, token),
+            None => CleanStart::default(),
+        };
+        clean_start::remove_now(path);
+        let opened = match stop {
+            Some(_) => Opened::AfterCleanStop,
+            None => Opened::AfterCrash,
+        };
         Ok(LogDir {
             // A directory that was never formatted has nothing that a crash could have torn.
             opened: if properties.is_some() {
@@ -151,7 +163,8 @@ impl LogDir {
                 Opened::AfterCleanStop
             },
             properties,
-            broker_epoch,
+            broker_epoch: stop.and_then(|stop| stop.broker_epoch),
+            clean_start,
             offsets: read_offsets_now(path)?,
             path: path.to_owned(),
             _lock: lock,
@@ -176,6 +189,11 @@ impl LogDir {
     /// The broker's epoch when it was stopped cleanly (KIP-966).
     pub fn broker_epoch(&self) -> Option<i64> {
         self.broker_epoch
+    }
+
+    /// What the stop left for a start behind it; nothing the second time.
+    pub fn take_clean_start(&mut self) -> CleanStart {
+        std::mem::take(&mut self.clean_start)
     }
 
     /// The offsets that were read when it was opened, or written last.
@@ -229,11 +247,20 @@ impl LogDir {
         Ok(())
     }
 
-    /// Says that every log in it was closed, and gives it back.
-    pub fn close_now(mut self, offsets: CheckpointedOffsets, broker_epoch: i64) -> Result<(), DirError> {
+    /// Says that every log in it was closed, with what the next start may take from `logs`, and gives it back.
+    pub fn close_now(
+        mut self,
+        offsets: CheckpointedOffsets,
+        logs: Vec<clean_start::Entry>,
+        broker_epoch: i64,
+    ) -> Result<(), DirError> {
         self.write_offsets_now(offsets)?;
+        let token = Token(random_uuid());
+        if let Err(error) = clean_start::write_now(&self.path, token, logs) {
+            tracing::warn!("{}: {error}", self.path.join(clean_start::FILE).display());
+        }
         let path = self.path.join(CLEAN_STOP);
-        let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
+        let text = encode_clean_stop(token, broker_epoch);
         at(&path, fs::write_whole_now(&path, text.as_bytes()))?;
         Ok(())
     }
@@ -271,19 +298,44 @@ pub fn partitions_now(path: &Path) -> Result<Vec<FoundPartition>, LogError> {
     Ok(found)
 }
 
-/// Whether the stop was clean, and of which broker epoch it tells. The file goes, durably, before anything is written.
-fn take_clean_stop_now(dir: &Path) -> Result<(Opened, Option<i64>), DirError> {
+/// What [`CLEAN_STOP`] tells beside its being there.
+#[derive(Default)]
+struct CleanStop {
+    broker_epoch: Option<i64>,
+    /// Of a stop of ours.
+    token: Option<Token>,
+}
+
+/// What the stop was like if it was clean. The file goes, durably, before anything is written.
+fn take_clean_stop_now(dir: &Path) -> Result<Option<CleanStop>, DirError> {
     let path = dir.join(CLEAN_STOP);
     // Its being there is what counts; Kafka too starts without the epoch.
-    let epoch = match read_text_now(&path, |text| Ok(decode_broker_epoch(text))) {
-        Ok(Some(epoch)) => epoch,
-        Ok(None) => return Ok((Opened::AfterCrash, None)),
-        Err(LogError::Malformed { .. }) => None,
+    let decode = |text: &str| CleanStop {
+        broker_epoch: decode_broker_epoch(text),
+        token: decode_token(text),
+    };
+    let stop = match read_text_now(&path, |text| Ok(decode(text))) {
+        Ok(Some(stop)) => stop,
+        Ok(None) => return Ok(None),
+        Err(LogError::Malformed { .. }) => CleanStop::default(),
         Err(error) => return Err(error.into()),
     };
     at(&path, fs::remove_file_now(&path))?;
     at(dir, fs::sync_dir_now(dir))?;
-    Ok((Opened::AfterCleanStop, epoch))
+    Ok(Some(stop))
+}
+
+/// The text of [`CLEAN_STOP`]: Kafka's, which passes over the token (`CleanShutdownFileHandler`).
+fn encode_clean_stop(token: Token, broker_epoch: i64) -> String {
+    let token = TopicId(token.0);
+    format!("{{\"version\":0,\"ringlogCleanStart\":\"{token}\",\"brokerEpoch\":{broker_epoch}}}")
+}
+
+/// Which [clean start](clean_start) belongs to it; none in a text of Kafka's.
+fn decode_token(text: &str) -> Option<Token> {
+    let (_, value) = text.split_once("\"ringlogCleanStart\":\"")?;
+    let (token, _) = value.split_once('"')?;
+    TopicId::parse(token).map(|token| Token(token.0))
 }
 
 /// The broker's epoch in the text of [`CLEAN_STOP`]: `{"version":0,"brokerEpoch":14}`.
@@ -448,7 +500,7 @@ mod tests {
             high_watermarks,
             ..CheckpointedOffsets::default()
         };
-        second.close_now(offsets.clone(), 3).unwrap();
+        second.close_now(offsets.clone(), Vec::new(), 3).unwrap();
 
         let third = LogDir::open_now(dir.path()).unwrap();
         assert_eq!(
@@ -458,6 +510,55 @@ mod tests {
         assert_eq!(third.offsets(), &offsets);
         drop(third);
         assert_eq!(LogDir::open_now(dir.path()).unwrap().opened(), Opened::AfterCrash);
+    }
+
+    /// A directory that was stopped cleanly, with a file of one log for the next start.
+    fn stopped() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = LogDir::open_now(dir.path()).unwrap();
+        first.format_now(properties()).unwrap();
+        let offsets = CheckpointedOffsets::default();
+        first
+            .close_now(offsets, clean_start::tests::entries(1), 3)
+            .unwrap();
+        dir
+    }
+
+    fn logs_left(dir: &tempfile::TempDir) -> usize {
+        LogDir::open_now(dir.path()).unwrap().take_clean_start().len()
+    }
+
+    #[test]
+    fn what_a_stop_left_counts_for_one_start() {
+        let dir = stopped();
+        let mut opened = LogDir::open_now(dir.path()).unwrap();
+        assert_eq!(
+            (opened.opened(), opened.broker_epoch()),
+            (Opened::AfterCleanStop, Some(3))
+        );
+        assert_eq!(opened.take_clean_start().len(), 1);
+        assert!(opened.take_clean_start().is_empty());
+        drop(opened);
+        assert_eq!(logs_left(&dir), 0);
+    }
+
+    #[test]
+    fn what_a_stop_left_does_not_count_beside_a_file_of_kafkas_of_another_stop_or_none() {
+        let dir = stopped();
+        std::fs::copy(format!("{KAFKA}/{CLEAN_STOP}"), dir.path().join(CLEAN_STOP)).unwrap();
+        assert_eq!(logs_left(&dir), 0);
+
+        let (dir, other) = (stopped(), stopped());
+        std::fs::copy(other.path().join(CLEAN_STOP), dir.path().join(CLEAN_STOP)).unwrap();
+        assert_eq!(logs_left(&dir), 0);
+
+        let dir = stopped();
+        std::fs::remove_file(dir.path().join(CLEAN_STOP)).unwrap();
+        assert_eq!(logs_left(&dir), 0);
+        assert!(
+            !dir.path().join(clean_start::FILE).exists(),
+            "it is taken away all the same"
+        );
     }
 
     #[test]

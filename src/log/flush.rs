@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::base::Offset;
 use crate::io::fs::{self, File};
 use crate::io::{OpenOptions, is_out_of_resources, sleep};
+use crate::log::clean_start::LogLeft;
 use crate::log::upkeep::SpareState;
 use crate::log::{Log, names};
 
@@ -193,9 +194,12 @@ impl Log {
     }
 
     /// Ends the log cleanly: what it has beside the batches is written, then everything flushed. After that
-    /// [`open_now`](Self::open_now) may trust the files. A log that didn't change since then costs nothing. No upkeep may be under way.
-    pub async fn close(mut self) -> io::Result<()> {
-        self.closing_plan()?.run().await.map(|_| ())
+    /// [`open_now`](Self::open_now) may trust the files; what is returned may spare it the looking. A log that didn't change since then
+    /// costs little. No upkeep may be under way.
+    pub async fn close(mut self) -> io::Result<Option<LogLeft>> {
+        let _ = self.closing_plan()?.run().await?;
+        self.release_files();
+        Ok(self.left_now())
     }
 
     pub(super) fn closing_plan(&mut self) -> io::Result<FlushPlan> {

@@ -1,17 +1,18 @@
 //! What the fuzz targets in `fuzz/` do with any bytes as a file of a data directory, and every test run with those kept in `fuzz/corpus/`.
 //! A fault is a panic, or more memory than a file of that size explains.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::base::Offset;
+use crate::base::{Offset, Timestamp};
 use crate::io::OpenOptions;
 use crate::io::fs::{self, File};
+use crate::log::clean_start::{CleanStart, LogLeft, Token};
 use crate::log::index::{Entry, Index, OffsetEntry, Place, TimeEntry};
 use crate::log::txn_index::{AbortedTransaction, ENTRY_BYTES};
 use crate::log::walk::{Source, Step, Walk, ready, scan_now};
-use crate::log::{checkpoint, dir, snapshot};
+use crate::log::{Log, LogOptions, Resume, checkpoint, clean_start, dir, names, snapshot};
 use crate::wire::batch;
 
 /// `bytes` as an offset index, and as a time index.
@@ -106,6 +107,35 @@ pub fn texts(bytes: &[u8]) {
     dir::decode_broker_epoch(text);
 }
 
+/// `bytes` as what a clean stop left, as they are and with the magic, the version and the CRC that they should have: what reads is a log
+/// that can be, or is refused.
+pub fn clean_starts(bytes: &[u8]) {
+    clean_start(bytes);
+    let mut mended = bytes.to_vec();
+    if let Some((head, rest)) = mended.split_at_mut_checked(clean_start::TOKEN_AT) {
+        let (crc_at, magic) = (clean_start::CRC_AT, clean_start::MAGIC);
+        head[..magic.len()].copy_from_slice(&magic);
+        head[magic.len()..crc_at].copy_from_slice(&clean_start::VERSION.to_le_bytes());
+        head[crc_at..].copy_from_slice(&crate::base::crc32c(rest).to_le_bytes());
+        clean_start(&mended);
+    }
+}
+
+fn clean_start(bytes: &[u8]) {
+    let token = bytes.get(clean_start::TOKEN_AT..clean_start::HEADER_BYTES);
+    let Some(token) = token.and_then(|token| token.try_into().ok()).map(Token) else {
+        assert!(CleanStart::decode(bytes, Token([0; 16])).is_err());
+        return;
+    };
+    let Ok(read) = CleanStart::decode(bytes, token) else {
+        return;
+    };
+    let folder = Folder::new();
+    for left in read.partitions().filter_map(|partition| read.log(partition)) {
+        folder.reopen(left);
+    }
+}
+
 /// `bytes` as a segment: the walk over the headers and the scan of whole batches agree on how far it is good.
 pub fn segments(bytes: &[u8]) {
     let folder = Folder::new();
@@ -149,6 +179,25 @@ impl Folder {
             dir: Rc::from(self.0.as_path()),
             base: Offset(0),
         }
+    }
+
+    /// Opens a log here as if it had been left so.
+    fn reopen(&self, mut left: LogLeft) {
+        let status = |path: &Path| fs::status_now(path).expect("it is there");
+        if let Some(active) = left.segments.last().filter(|active| active.base >= 0) {
+            let path = self.0.join(names::offset_file(Offset(active.base), names::LOG));
+            let file = File::open_now(&path, OpenOptions::read_write_create()).expect("a temporary file");
+            file.set_len_now(active.size_bytes.into())
+                .expect("a hole takes no room");
+            left.active_changed = status(&path).changed;
+        }
+        left.dir_changed = status(&self.0).changed;
+        let (options, now) = (LogOptions::default(), Timestamp(0));
+        let Some(log) = Log::reopen_now(&self.0, options, &left, Resume::default(), now) else {
+            return;
+        };
+        assert!(log.start_offset() <= log.end_offset() && log.recovery_point() <= log.end_offset());
+        assert!(log.size_bytes() >= u64::from(left.segments[0].size_bytes));
     }
 
     /// Makes a file of that segment.

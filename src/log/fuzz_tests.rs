@@ -144,6 +144,37 @@ fn made_segments() -> Vec<Input> {
     ])
 }
 
+fn made_clean_starts() -> Vec<Input> {
+    let file = |count| clean_start::tests::file(count);
+    let mut long = file(2);
+    let at = long.len() - 20;
+    long[at..].fill(0xff);
+    let mut same_twice = file(1);
+    let entry = same_twice[clean_start::HEADER_BYTES..].to_vec();
+    same_twice.extend(entry);
+    inputs([
+        ("nothing", Vec::new()),
+        ("no-logs", file(0)),
+        ("three-logs", file(3)),
+        ("a-real-log", clean_start::tests::file_of_a_real_log()),
+        ("cut", file(2)[..150].to_vec()),
+        ("a-length-of-four-billion", {
+            let mut bytes = file(1);
+            bytes[52..56].fill(0xff);
+            bytes
+        }),
+        ("a-root-of-ones", long),
+        ("one-log-twice", same_twice),
+    ])
+}
+
+#[test]
+fn kept_clean_starts_are_read_or_refused() {
+    run_all("clean_starts", &made_clean_starts(), |bytes| {
+        in_little_memory(clean_starts, bytes)
+    });
+}
+
 #[test]
 fn kept_indexes_are_read_or_refused() {
     run_all("indexes", &made_indexes(), |bytes| {
@@ -208,13 +239,18 @@ proptest! {
     }
 
     #[test]
+    fn changed_clean_starts_are_read_or_refused(seed: u64) {
+        in_little_memory(clean_starts, &changed("clean_starts", seed));
+    }
+
+    #[test]
     fn changed_segments_are_read_or_refused(seed: u64) {
         in_little_memory(segments, &changed("segments", seed));
     }
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        for run in [indexes, txn_indexes, snapshots, texts, segments] {
+        for run in [indexes, txn_indexes, snapshots, texts, segments, clean_starts] {
             in_little_memory(run, &bytes);
         }
     }

@@ -269,6 +269,16 @@ impl<E: Entry> Index<E> {
         Ok(index)
     }
 
+    /// The file as it was when it was closed: so many entries, the newest of them `last`.
+    pub fn closed(entry_count: usize, last: Option<E>) -> Index<E> {
+        Index {
+            is_there: true,
+            written: entry_count,
+            last,
+            ..Index::empty()
+        }
+    }
+
     /// How many entries there are.
     pub fn entry_count(&self) -> usize {
         self.written + self.pending.len()

@@ -15,6 +15,7 @@
 
 mod aborted;
 pub mod checkpoint;
+pub mod clean_start;
 pub mod compaction;
 pub mod dir;
 pub mod epochs;

@@ -176,7 +176,7 @@ impl Log {
         log.drop_all_below_start_now(now)?;
         log.start_offset = resume.start_offset.max(log.segments[0].base());
         log.end_epochs_now()?;
-        log.remove_stray_snapshots_now(&files)?;
+        log.remove_stray_snapshots_now(&files.snapshots)?;
         let flushed = match opened {
             Opened::AfterCleanStop => log.end_offset,
             Opened::AfterCrash => resume.recovery_point,
@@ -185,10 +185,15 @@ impl Log {
         // What was compacted and is lost comes again with other records.
         let cleaned = resume.cleaned.filter(|cleaned| *cleaned <= log.end_offset);
         log.compaction = CompactionState::new(cleaned);
-        let active = log.segments.last_mut().expect("a log has an active segment");
-        active.unsettle();
-        active.jitter_by(log.options.jitter_ms());
+        log.begin_active();
         Ok((log, recovery))
+    }
+
+    /// The last segment is the active one from now on.
+    pub(super) fn begin_active(&mut self) {
+        let active = self.segments.last_mut().expect("a log has an active segment");
+        active.unsettle();
+        active.jitter_by(self.options.jitter_ms());
     }
 
     fn open_segments_now(
@@ -522,7 +527,8 @@ impl Log {
         Ok(())
     }
 
-    fn end_epochs_now(&mut self) -> Result<(), LogError> {
+    /// Forgets the epochs of which no record is left.
+    pub(super) fn end_epochs_now(&mut self) -> Result<(), LogError> {
         self.epochs_unwritten |= self.epochs.truncate_end(self.end_offset);
         self.epochs_unwritten |= self.epochs.truncate_start(self.start_offset);
         let written = self.write_epochs_now();
@@ -530,11 +536,11 @@ impl Log {
     }
 
     /// Keeps one snapshot for each segment, to recover it from, and the newest; none that knows of cut batches.
-    fn remove_stray_snapshots_now(&mut self, files: &Files) -> Result<(), LogError> {
+    pub(super) fn remove_stray_snapshots_now(&self, snapshots: &BTreeSet<Offset>) -> Result<(), LogError> {
         let active = self.segments.last().expect("a log has an active segment").base();
         let bases: BTreeSet<Offset> = self.segments.iter().map(Segment::base).collect();
-        let newest = files.snapshots.range(..=self.end_offset).next_back();
-        for offset in &files.snapshots {
+        let newest = snapshots.range(..=self.end_offset).next_back();
+        for offset in snapshots {
             let wanted = *offset <= self.end_offset
                 && (bases.contains(offset) || (Some(offset) == newest && *offset > active));
             if !wanted {

@@ -70,6 +70,19 @@ impl Removal {
     }
 }
 
+#[cfg(test)]
+impl Removal {
+    /// As [`run`](Self::run), without a core.
+    pub fn remove_all_now(self) {
+        for file in self.files {
+            std::fs::remove_file(file).unwrap();
+        }
+        for dir in self.dirs {
+            std::fs::remove_dir_all(dir).unwrap();
+        }
+    }
+}
+
 /// A partition's directory holds files only.
 async fn remove_partition(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir_now(dir)? {

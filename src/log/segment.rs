@@ -3,6 +3,8 @@
 //! The last segment of a log is active and grows; the others are only read. A segment opens its files when it needs them. What is on
 //! its way to them in the background, and when it is settled there, `upkeep` knows.
 
+mod left;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::PathBuf;
@@ -99,20 +101,20 @@ impl Segment {
     /// A new, empty one: its `.log` file, empty whatever was there. Its indexes come when they have entries, or when it is settled.
     pub fn create_now(place: Place, now: Timestamp) -> io::Result<Segment> {
         let file = File::open_now(place.path(names::LOG), OpenOptions::read_write_truncate())?;
-        Ok(Segment::empty(place, None, file, now))
+        Ok(Segment::empty(place, None, Some(file), now))
     }
 
     /// A new, empty one in a file that was made for it, and that still has its spare name.
     pub fn on_spare_now(place: Place, spare: Spare, now: Timestamp) -> io::Result<Segment> {
         let file = File::open_now(&spare.path, OpenOptions::read_write())?;
-        Ok(Segment::empty(place, Some(spare.path), file, now))
+        Ok(Segment::empty(place, Some(spare.path), Some(file), now))
     }
 
-    fn empty(place: Place, spare_path: Option<PathBuf>, file: File, now: Timestamp) -> Segment {
+    fn empty(place: Place, spare_path: Option<PathBuf>, file: Option<File>, now: Timestamp) -> Segment {
         Segment {
             place,
             spare_path,
-            file: RefCell::new(Some(file)),
+            file: RefCell::new(file),
             size_bytes: 0,
             offsets: Index::empty(),
             times: Index::empty(),
@@ -164,7 +166,6 @@ impl Segment {
         });
         let last_indexed = offsets.last().map_or(0, |entry| entry.position as u64);
         let segment = Segment {
-            file: RefCell::new(None),
             size_bytes,
             offsets,
             times,
@@ -173,7 +174,7 @@ impl Segment {
             max,
             written_back: size_bytes,
             is_settled: true,
-            ..Segment::empty(place, spare_path, file, now)
+            ..Segment::empty(place, spare_path, None, now)
         };
         Ok((segment, trusted))
     }
@@ -663,10 +664,15 @@ fn open_indexes_now(place: &Place, log_bytes: u64) -> io::Result<Option<Indexes>
         Err(error) if doubtful(&error) => return Ok(None),
         opened => opened?,
     };
+    let sane = are_sane(offsets.last(), times.last(), log_bytes);
+    Ok(sane.then_some((offsets, times, aborted)))
+}
+
+/// Whether these can be the last entries of a log of `log_bytes`.
+fn are_sane(offset: Option<OffsetEntry>, time: Option<TimeEntry>, log_bytes: u64) -> bool {
     let inside = |entry: OffsetEntry| {
         entry.relative_offset >= 0 && u64::try_from(entry.position).is_ok_and(|position| position < log_bytes)
     };
     let ordered = |entry: TimeEntry| entry.relative_offset >= 0 && entry.timestamp.0 >= 0;
-    let sane = offsets.last().is_none_or(inside) && times.last().is_none_or(ordered);
-    Ok(sane.then_some((offsets, times, aborted)))
+    offset.is_none_or(inside) && time.is_none_or(ordered)
 }

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::config::{RinglogAck, TimestampType, TopicConfig};
 use crate::io::{Planted, is_planted, may_pass};
+use crate::log::clean_start::LogLeft;
 use crate::log::compaction::{Compacted, CompactionRules, Dirt, Round};
 use crate::log::header::BatchHeader;
 use crate::log::producers::Sequence;
@@ -582,10 +583,12 @@ impl Partition {
         self.log.end_compaction(cleaned_to);
     }
 
-    /// Wakes who waits, flushes and closes the files.
-    pub async fn close(mut self) -> io::Result<()> {
+    /// Wakes who waits, flushes and closes the files; what the next start may take from that.
+    pub async fn close(mut self) -> io::Result<Option<LogLeft>> {
         self.wake_all();
-        self.log.close().await
+        let left = self.log.close().await?;
+        // What the disk has after a failed flush the next start is to see for itself.
+        Ok(left.filter(|_| !self.is_offline))
     }
 
     /// Wakes who waits and lets go of the files, which are about to be deleted: how long they are still to stay.

@@ -217,7 +217,7 @@ impl Quorum {
         if !matches!(self.state, State::Settled | State::Deposed) {
             return Err(io::Error::other(QuorumError::InDoubt));
         }
-        self.log.close().await
+        self.log.close().await.map(drop)
     }
 
     fn machine(&mut self) -> &mut Machine {

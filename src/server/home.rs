@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::base::TopicId;
 use crate::config::{Config, ListenerConfig};
 use crate::io::{random_uuid, wall_now};
+use crate::log::clean_start::CleanStart;
 use crate::log::dir::{self, CheckpointedOffsets, LogDir, MetaProperties};
 use crate::log::{self, LogError, Opened};
 use crate::metadata::names::METADATA_TOPIC;
@@ -77,13 +78,18 @@ impl Home {
         self.dir.offsets()
     }
 
+    /// What the last stop left for this start; nothing the second time.
+    pub fn take_clean_start(&mut self) -> CleanStart {
+        self.dir.take_clean_start()
+    }
+
     /// Says that every log was closed, with these offsets, and gives the directory back.
     ///
     /// # Errors
     /// A text; the next start then takes this stop for a crash.
     pub fn mark_clean_stop(self, stop: CleanStop) -> Result<(), String> {
         self.dir
-            .close_now(stop.offsets, stop.broker_epoch)
+            .close_now(stop.offsets, stop.logs, stop.broker_epoch)
             .map_err(|error| format!("the clean stop could not be marked: {error}"))
     }
 }

@@ -18,6 +18,7 @@ use crate::io::mesh::{self, Port};
 use crate::io::net::{Listener, Stream};
 
 use crate::io::{self, Options, Signal, signal};
+use crate::log::clean_start::CleanStart;
 use crate::shard::{
     AddressIsFull, CONTROLLER_CORE, CleanStop, ConnectionLimits, Entrance, MAILBOX_MESSAGES, Message, Node,
     Shard, Visitor,
@@ -36,6 +37,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 struct Part {
     port: Port<Message>,
     listeners: Vec<BoundListener>,
+    clean_start: Arc<CleanStart>,
 }
 
 /// Runs the broker until it is told to stop.
@@ -66,7 +68,7 @@ impl Broker {
     pub fn start(config: Config) -> Result<Broker, String> {
         let started = io::now();
         signal::block_in_process();
-        let home = Home::open(&config)?;
+        let mut home = Home::open(&config)?;
         let cpus = config
             .ringlog_cores()
             .choose(&io::allowed_cpus().map_err(|error| error.to_string())?)?;
@@ -74,10 +76,13 @@ impl Broker {
             u16::try_from(cpus.len()).map_err(|_| format!("ringlog.cores: {} are too many", cpus.len()))?;
         let bound = listeners::bind(&config, cpus.len())?;
         let ports = mesh::build(cpus.len(), MAILBOX_MESSAGES);
-        let parts = ports
-            .into_iter()
-            .zip(bound.by_core)
-            .map(|(port, listeners)| Some(Part { port, listeners }));
+        let clean_start = Arc::new(home.take_clean_start());
+        let part = |(port, listeners)| Part {
+            port,
+            listeners,
+            clean_start: clean_start.clone(),
+        };
+        let parts = ports.into_iter().zip(bound.by_core).map(part).map(Some);
         let parts: Arc<Mutex<Vec<Option<Part>>>> = Arc::new(Mutex::new(parts.collect()));
         let options = Options {
             cores: cpus,
@@ -105,7 +110,7 @@ impl Broker {
                 let part = take_part(&parts, core);
                 let (node, outcome) = (node.clone(), outcome.clone());
                 async move {
-                    let shard = Shard::start(node, part.port);
+                    let shard = Shard::start(node, part.port, part.clean_start);
                     if core == CONTROLLER_CORE {
                         *unpoisoned(&outcome) = lead(shard, part.listeners, started).await;
                     } else {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::base::{CoreId, TopicId};
 use crate::io::local::{Sender, oneshot};
 use crate::io::{Planted, is_planted, random_uuid, spawn, wall_now};
+use crate::log::clean_start;
 use crate::log::dir::CheckpointedOffsets;
 use crate::metadata::Image;
 use crate::metadata::controller::{
@@ -51,6 +52,8 @@ pub struct CleanStop {
     pub broker_epoch: i64,
     /// Where its logs ended.
     pub offsets: CheckpointedOffsets,
+    /// What they were like then.
+    pub logs: Vec<clean_start::Entry>,
 }
 
 /// Core 0's hold on the metadata log.
@@ -327,14 +330,17 @@ impl Shard {
             None => None,
         };
         let replies = self.ask_peers(|| Request::Stop).await;
-        let (mut outcome, mut offsets) = (Ok(()), Vec::new());
+        let (mut outcome, mut offsets, mut logs) = (Ok(()), Vec::new(), Vec::new());
         let theirs = replies.into_iter().filter_map(|reply| match reply {
             Reply::Closed(closed) => Some(closed),
             _ => None,
         });
         for closed in theirs.chain([self.close_owned().await]) {
             match closed {
-                Ok(closed) => offsets.extend(closed),
+                Ok(closed) => {
+                    offsets.extend(closed.offsets);
+                    logs.extend(closed.logs);
+                }
                 Err(error) => outcome = outcome.and(Err(error)),
             }
         }
@@ -348,6 +354,7 @@ impl Shard {
             Ok(()) => Ok(CleanStop {
                 broker_epoch,
                 offsets,
+                logs,
             }),
             Err(error) => Err(format!("the stop was not clean: {error}")),
         }

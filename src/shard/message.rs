@@ -16,6 +16,7 @@ use super::controller::{Created, Deleted, NewTopics};
 use super::lookup::{FindEpochEnd, FindOffset, FoundOffset};
 use super::places::{AddressIsFull, Visitor};
 use super::reading::{ReadAnswer, Wanted};
+use super::topics::ClosedLogs;
 
 /// A message between two cores of a node.
 pub enum Message {
@@ -135,7 +136,7 @@ pub enum Reply {
     /// To [`Request::Offsets`].
     Offsets(Vec<PartitionOffsets>),
     /// To [`Request::Stop`].
-    Closed(std::io::Result<Vec<PartitionOffsets>>),
+    Closed(std::io::Result<ClosedLogs>),
     /// To all others.
     Done,
 }

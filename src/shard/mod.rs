@@ -48,6 +48,7 @@ use crate::config::Config;
 use crate::io;
 use crate::io::local::{Notify, Sender};
 use crate::io::mesh::Port;
+use crate::log::clean_start::CleanStart;
 use crate::metadata::Image;
 use crate::metadata::controller::ProducerIdBlock;
 use crate::partition::{Appended, Refusal, WatchGuard};
@@ -84,6 +85,7 @@ pub use node::Node;
 pub use places::{AddressIsFull, ConnectionLimits, Entrance, Place, Visitor};
 pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};
 pub use time_slice::TimeSlice;
+pub use topics::ClosedLogs;
 pub use unsent::{Sending, Unsent};
 use upkeep::KeptUp;
 
@@ -122,6 +124,8 @@ pub struct Shard {
     unsent: Rc<Unsent>,
     /// What core 0 told this core to do.
     orders: Orders,
+    /// What the last stop left, until every log is open.
+    clean_start: RefCell<Arc<CleanStart>>,
 }
 
 /// Told from core 0 to every core.
@@ -133,8 +137,9 @@ struct Orders {
 }
 
 impl Shard {
-    /// The shard of the calling core, empty until it is told to open, and its task that answers the other cores.
-    pub fn start(node: Arc<Node>, port: Port<Message>) -> Rc<Shard> {
+    /// The shard of the calling core, empty until it is told to open, and its task that answers the other cores. Logs are opened as
+    /// `clean_start` has them.
+    pub fn start(node: Arc<Node>, port: Port<Message>, clean_start: Arc<CleanStart>) -> Rc<Shard> {
         let core = io::core();
         let fetch_sessions = FetchSessions::new(core, node.cores, node.config.fetch_sessions_max());
         let shard = Rc::new(Shard {
@@ -161,6 +166,7 @@ impl Shard {
             recoding: Rc::default(),
             unsent: Rc::default(),
             orders: Orders::default(),
+            clean_start: RefCell::new(clean_start),
             node,
         });
         io::spawn(shard.clone().receive());

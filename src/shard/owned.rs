@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::base::{Instant, LeaderEpoch, PartitionIndex, Timestamp, TopicId, TopicPartition};
 use crate::config::{Config, TopicConfig};
 use crate::io;
+use crate::log::clean_start::LogLeft;
 use crate::log::{self, Log, LogError, LogOptions, Opened, Recovery, Removal, Resume, names};
 use crate::partition::{Appended, Partition, Refusal};
 use crate::wire::ErrorCode;
@@ -39,8 +40,27 @@ pub struct Assigned<'a> {
     pub topic_name: &'a str,
     pub leader_epoch: LeaderEpoch,
     pub config: Rc<TopicConfig>,
+    pub left: Left,
+}
+
+/// How the files of a partition were left.
+pub struct Left {
+    pub opened: Opened,
     /// What the checkpoints say of its log; nothing of one that is new.
     pub resume: Resume,
+    /// What the log was like when it was closed, if that is known.
+    pub log: Option<LogLeft>,
+}
+
+impl Left {
+    /// By a crash, or half made.
+    pub fn crashed(resume: Resume) -> Left {
+        Left {
+            opened: Opened::AfterCrash,
+            resume,
+            log: None,
+        }
+    }
 }
 
 impl Owned {
@@ -136,15 +156,14 @@ impl Owned {
     pub fn take(
         &mut self,
         assigned: Assigned<'_>,
-        opened: Opened,
         wall_now: Timestamp,
         now: Instant,
     ) -> Result<(), LogError> {
-        let (partition, resume) = (assigned.partition, assigned.resume);
+        let (partition, resume) = (assigned.partition, assigned.left.resume);
         if self.damaged.contains(&partition) {
             return Ok(());
         }
-        let outcome = self.open_or_update(assigned, opened, wall_now);
+        let outcome = self.open_or_update(assigned, wall_now);
         match &outcome {
             Ok(()) => self.closed.remove(&partition),
             Err(error) if error.is_damage() => {
@@ -156,20 +175,35 @@ impl Owned {
         outcome
     }
 
-    fn open_or_update(
-        &mut self,
-        assigned: Assigned<'_>,
-        opened: Opened,
-        now: Timestamp,
-    ) -> Result<(), LogError> {
+    fn open_or_update(&mut self, assigned: Assigned<'_>, now: Timestamp) -> Result<(), LogError> {
         let options = log_options(&assigned.config, self.producer_id_expiration);
         if let Some(replica) = self.partitions.get_mut(&assigned.partition) {
             replica.update(assigned.leader_epoch, assigned.config, options);
             return Ok(());
         }
         let dir = self.dir_of(assigned.topic_name, assigned.partition.partition);
-        self.claim(&dir, assigned.partition.topic, opened)?;
-        let (log, recovery) = Log::open_now(&dir, options, opened, assigned.resume, now)?;
+        let log = self.open(&dir, assigned.partition.topic, options, &assigned.left, now)?;
+        let replica = Partition::new(log, assigned.leader_epoch, assigned.config, now);
+        self.partitions.insert(assigned.partition, replica);
+        Ok(())
+    }
+
+    /// Opens the log in `dir`: as it was left if that is known, else from its files.
+    fn open(
+        &mut self,
+        dir: &Path,
+        topic: TopicId,
+        options: LogOptions,
+        left: &Left,
+        now: Timestamp,
+    ) -> Result<Log, LogError> {
+        let as_left = left.log.as_ref();
+        let reopened = as_left.and_then(|log| Log::reopen_now(dir, options.clone(), log, left.resume, now));
+        if let Some(log) = reopened {
+            return Ok(log);
+        }
+        self.claim(dir, topic, left.opened)?;
+        let (log, recovery) = Log::open_now(dir, options, left.opened, left.resume, now)?;
         self.recovery += recovery;
         if recovery.bytes_cut > 0 {
             tracing::warn!(
@@ -178,9 +212,7 @@ impl Owned {
                 recovery.bytes_cut
             );
         }
-        let replica = Partition::new(log, assigned.leader_epoch, assigned.config, now);
-        self.partitions.insert(assigned.partition, replica);
-        Ok(())
+        Ok(log)
     }
 
     /// Where a partition's files are.

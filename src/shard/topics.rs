@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::base::{TopicId, TopicPartition};
+use crate::base::{PartitionIndex, TopicId, TopicPartition};
 use crate::io::{now, random_uuid, spawn, wall_now};
+use crate::log::clean_start::{CleanStart, Entry, LogLeft};
 use crate::log::dir::{self, FoundPartition};
 use crate::log::{self, LogError, Opened, Removal, Resume};
 use crate::metadata::names::METADATA_TOPIC;
@@ -14,7 +16,7 @@ use crate::wire::batch::BatchView;
 
 use super::checkpoints::PartitionOffsets;
 use super::opening::Progress;
-use super::owned::Assigned;
+use super::owned::{Assigned, Left};
 use super::{CONTROLLER_CORE, Shard, TimeSlice, join_all};
 
 /// Partitions whose files are made at once: each takes a few turns of the kernel's workers.
@@ -22,6 +24,15 @@ const MADE_AT_ONCE: usize = 16;
 
 /// Logs that are flushed and closed at once at a stop; the device is the limit, not the core.
 const CLOSING_AT_ONCE: usize = 32;
+
+/// What a core's logs came to when they were closed.
+#[derive(Debug, Default)]
+pub struct ClosedLogs {
+    /// Where each ended.
+    pub offsets: Vec<PartitionOffsets>,
+    /// What each was like, of those that the next start can take so.
+    pub logs: Vec<Entry>,
+}
 
 /// When a topic's partitions are opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,6 +89,14 @@ impl Shard {
     fn is_stray(&self, found: &FoundPartition) -> Result<Option<&'static str>, LogError> {
         let image = self.image.borrow();
         let named = image.topic_by_name(&found.topic);
+        if let Some(topic) = named
+            && topic.partitions.contains_key(&found.partition)
+            && self
+                .left(topic.id, found.partition)
+                .is_some_and(|left| left.is_as_it_was_now(&found.path))
+        {
+            return Ok(None);
+        }
         let topic = match log::read_topic_id_now(&found.path, self.node.opened)? {
             Some(written) => named.filter(|topic| topic.id == written),
             None if self.node.opened == Opened::AfterCrash && log::has_batches_now(&found.path)? => {
@@ -105,6 +124,8 @@ impl Shard {
             progress.tell_now_and_then(self.core, self.owned.borrow().recovery());
         }
         progress.tell_if_long(self.core, self.owned.borrow().recovery());
+        // It is of no use any more, and large.
+        self.clean_start.replace(Arc::new(CleanStart::default()));
         Ok(())
     }
 
@@ -232,15 +253,32 @@ impl Shard {
             for (partition, is_made) in some.iter().zip(join_all(made).await) {
                 let left = match when {
                     // What is made now was never flushed.
-                    _ if is_made => (Opened::AfterCrash, Resume::default()),
-                    When::AtStart => (self.node.opened, self.checkpointed(*partition)),
-                    When::Later => (Opened::AfterCleanStop, Resume::default()),
+                    _ if is_made => Left::crashed(Resume::default()),
+                    When::AtStart => self.left_before(*partition),
+                    When::Later => Left {
+                        opened: Opened::AfterCleanStop,
+                        resume: Resume::default(),
+                        log: None,
+                    },
                 };
                 let taken = slice.spend(|| self.take(*partition, left)).await;
                 failed.extend(taken.err().map(|error| (*partition, error)));
             }
         }
         failed
+    }
+
+    /// How a partition was left when the node started.
+    fn left_before(&self, partition: TopicPartition) -> Left {
+        Left {
+            opened: self.node.opened,
+            resume: self.checkpointed(partition),
+            log: self.left(partition.topic, partition.partition),
+        }
+    }
+
+    fn left(&self, topic: TopicId, partition: PartitionIndex) -> Option<LogLeft> {
+        self.clean_start.borrow().log(TopicPartition { topic, partition })
     }
 
     /// What the checkpoints said of a partition when the node started.
@@ -286,11 +324,7 @@ impl Shard {
 
     /// Opens a partition as the image describes it, or takes over what changed of one that is open. One that the image does not
     /// have is left alone.
-    fn take(
-        self: &Rc<Self>,
-        partition: TopicPartition,
-        (opened, resume): (Opened, Resume),
-    ) -> Result<(), LogError> {
+    fn take(self: &Rc<Self>, partition: TopicPartition, left: Left) -> Result<(), LogError> {
         let image = self.image.borrow();
         let Some((topic, state)) = image
             .topic(partition.topic)
@@ -306,11 +340,9 @@ impl Shard {
             topic_name: &topic.name,
             leader_epoch: state.leader_epoch,
             config,
-            resume,
+            left,
         };
-        self.owned
-            .borrow_mut()
-            .take(assigned, opened, wall_now(), now())?;
+        self.owned.borrow_mut().take(assigned, wall_now(), now())?;
         self.flush_uncommitted(partition);
         self.keep_up(partition);
         Ok(())
@@ -322,17 +354,17 @@ impl Shard {
             return;
         };
         // What the first try left may be half of what it should be: looked at as after a crash.
-        if let Err(error) = self.take(partition, (Opened::AfterCrash, resume)) {
+        if let Err(error) = self.take(partition, Left::crashed(resume)) {
             tracing::error!("{partition} stays closed: {error}");
         }
     }
 
-    /// Flushes and closes this core's partitions; their last offsets, or the first error, after all were tried.
-    pub(super) async fn close_owned(&self) -> io::Result<Vec<PartitionOffsets>> {
+    /// Flushes and closes this core's partitions; what they came to, or the first error, after all were tried.
+    pub(super) async fn close_owned(&self) -> io::Result<ClosedLogs> {
         self.end_compacting().await;
         self.end_upkeep().await;
         let mut outcome = Ok(());
-        let mut offsets = Vec::new();
+        let mut all = ClosedLogs::default();
         let mut open = self.owned.borrow_mut().take_all().into_iter().peekable();
         while open.peek().is_some() {
             let closing = open
@@ -344,14 +376,19 @@ impl Shard {
                     if let Err(error) = &closed {
                         tracing::error!("{partition}: closing failed: {error}");
                     }
-                    (offsets, closed)
+                    (partition, offsets, closed)
                 });
-            for (closed_with, closed) in join_all(closing).await {
-                offsets.push(closed_with);
-                outcome = outcome.and(closed);
+            for (partition, offsets, closed) in join_all(closing).await {
+                all.offsets.push(offsets);
+                match closed {
+                    Ok(left) => all
+                        .logs
+                        .extend(left.and_then(|left| Entry::new(partition, &left))),
+                    Err(error) => outcome = outcome.and(Err(error)),
+                }
             }
         }
-        outcome.map(|()| offsets)
+        outcome.map(|()| all)
     }
 
     /// How many partitions this core has open.

@@ -10,6 +10,7 @@
 )]
 
 mod back_pressure;
+mod clean_stops;
 mod clients;
 mod compaction;
 mod kit;

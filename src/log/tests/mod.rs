@@ -47,14 +47,8 @@ fn close(log: Log) {
     log.closing_plan().unwrap();
 }
 
-/// As [`Removal::run`], without a core.
 fn remove(removal: Removal) {
-    for file in removal.files {
-        std::fs::remove_file(file).unwrap();
-    }
-    for dir in removal.dirs {
-        std::fs::remove_dir_all(dir).unwrap();
-    }
+    removal.remove_all_now();
 }
 
 fn read_all(log: &Log) -> Vec<u8> {

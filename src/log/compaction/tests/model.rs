@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::TopicId;
+use crate::log::clean_start::tests::open_both_ways;
+use crate::log::write_topic_id_now;
 
 const DELETE_RETENTION_MS: i64 = 1000;
 
@@ -196,6 +199,7 @@ async fn run(steps: Vec<Step>) {
         sequences: BTreeMap::new(),
         now: NOW.0,
     };
+    write_topic_id_now(dir.path(), TopicId([1; 16])).unwrap();
     let mut log = open(dir.path(), Opened::AfterCleanStop);
     for step in steps {
         match step {
@@ -220,7 +224,10 @@ async fn run(steps: Vec<Step>) {
                     ..Resume::default()
                 };
                 match opened {
-                    Opened::AfterCleanStop => log.close().await.unwrap(),
+                    Opened::AfterCleanStop => {
+                        let left = log.close().await.unwrap().expect("nothing to tidy up");
+                        open_both_ways(dir.path(), options(), &left, resume, NOW);
+                    }
                     Opened::AfterCrash => drop(log),
                 }
                 log = Log::open_now(dir.path(), options(), opened, resume, NOW)

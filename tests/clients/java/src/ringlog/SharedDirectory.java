@@ -14,11 +14,12 @@ import org.apache.kafka.common.Uuid;
 
 /** A data directory that Ringlog and Kafka serve in turns, by the same server.properties and at the same address. */
 final class SharedDirectory implements AutoCloseable {
-    /** What Kafka makes, and the one kind of file that Ringlog leaves beside it: where Raft stood at a snapshot. */
+    /** What Kafka makes, and what Ringlog leaves beside it: where Raft stood at a snapshot, and what a clean stop knew of the logs. */
     private static final Pattern KNOWN = Pattern.compile(
             "\\d{20}\\.(log|index|timeindex|txnindex|snapshot)|\\d{20}-\\d{10}\\.(checkpoint|raft)"
             + "|(leader-epoch|recovery-point-offset|log-start-offset|replication-offset|cleaner-offset)-checkpoint|quorum-state"
-            + "|bootstrap\\.checkpoint|partition\\.metadata|meta\\.properties|\\.kafka_cleanshutdown|\\.lock");
+            + "|bootstrap\\.checkpoint|partition\\.metadata|meta\\.properties|\\.kafka_cleanshutdown|\\.lock"
+            + "|ringlog-clean-start");
 
     final Path data;
     final String bootstrap;
