@@ -47,8 +47,8 @@ pub use waits::{sleep, sleep_until, timeout};
 pub use whole::{sync_dir, write_whole};
 use world::Sleep;
 pub use world::{
-    Running, allowed_cpus, core, counters, fs, is_planted, mesh, net, now, random_u64, signal, start,
-    wall_now, yield_now,
+    Running, allowed_cpus, core, counters, descriptors_max, fs, is_planted, mesh, net, now, random_u64,
+    signal, start, wall_now, yield_now,
 };
 
 /// Runs `main(core)` on each core, and returns when all have. Blocks the calling thread, which is none of the cores.

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Duration;
 
 use crate::base::Offset;
@@ -10,7 +9,7 @@ use crate::io::fs::{self, File};
 use crate::io::{OpenOptions, is_out_of_resources, sleep};
 use crate::log::clean_start::LogLeft;
 use crate::log::upkeep::SpareState;
-use crate::log::{Log, names};
+use crate::log::{Dir, Log, names};
 
 /// How often, and how long in between, a descriptor is waited for: ten seconds.
 const OPEN_WAITS: u32 = 200;
@@ -53,7 +52,7 @@ pub struct Names {
 /// A flush of the names, up to a change.
 #[derive(Debug)]
 pub struct NamesFlush {
-    dir: Rc<Path>,
+    dir: Dir,
     changes: u64,
 }
 
@@ -69,7 +68,7 @@ impl Names {
     }
 
     /// The flush of what changed, if anything has.
-    pub fn begin_flush(&self, dir: &Rc<Path>) -> Option<NamesFlush> {
+    pub fn begin_flush(&self, dir: &Dir) -> Option<NamesFlush> {
         self.are_unflushed().then(|| NamesFlush {
             dir: dir.clone(),
             changes: self.changes,

@@ -2,7 +2,6 @@
 //! A fault is a panic, or more memory than a file of that size explains.
 
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::{Offset, Timestamp};
@@ -176,7 +175,7 @@ impl Folder {
     /// Where its segment at offset 0 lives.
     pub fn place(&self) -> Place {
         Place {
-            dir: Rc::from(self.0.as_path()),
+            dir: self.0.as_path().into(),
             base: Offset(0),
         }
     }
@@ -193,7 +192,8 @@ impl Folder {
         }
         left.dir_changed = status(&self.0).changed;
         let (options, now) = (LogOptions::default(), Timestamp(0));
-        let Some(log) = Log::reopen_now(&self.0, options, &left, Resume::default(), now) else {
+        let Some(log) = Log::reopen_now(self.0.as_path().into(), options, &left, Resume::default(), now)
+        else {
             return;
         };
         assert!(log.start_offset() <= log.end_offset() && log.recovery_point() <= log.end_offset());

@@ -5,10 +5,8 @@
 //! few words whatever its size. An index of an active segment may lag behind its log in the file; recovery rebuilds
 //! it, and sealing a segment writes the rest.
 
-use std::cell::RefCell;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
@@ -16,6 +14,7 @@ use crate::base::{Offset, Timestamp};
 use crate::io::fs::File;
 use crate::io::{OpenOptions, Planted, is_planted};
 use crate::log::names;
+use crate::log::open_files::{Dir, HeldFile};
 
 /// New entries wait in memory until they are so many: then one write is due, for 256 KiB of log.
 pub const PENDING_DUE: usize = 64;
@@ -27,7 +26,7 @@ const BLOCK_ENTRIES: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Place {
     /// The partition's directory.
-    pub dir: Rc<Path>,
+    pub dir: Dir,
     /// The segment's base offset.
     pub base: Offset,
 }
@@ -122,7 +121,7 @@ fn int(bytes: &[u8]) -> i32 {
 /// appended is written in the background: see [`begin_write`](Self::begin_write).
 #[derive(Debug)]
 pub struct Index<E> {
-    file: RefCell<Option<File>>,
+    file: HeldFile,
     /// There may be no file while nothing is written.
     is_there: bool,
     written: usize,
@@ -220,7 +219,7 @@ impl<E: Entry> Index<E> {
     /// A new one, without a file.
     pub fn empty() -> Index<E> {
         Index {
-            file: RefCell::new(None),
+            file: HeldFile::default(),
             is_there: false,
             written: 0,
             pending: Vec::new(),
@@ -232,7 +231,7 @@ impl<E: Entry> Index<E> {
     pub fn create_now(place: &Place) -> io::Result<Index<E>> {
         let file = File::open_now(place.path(E::KIND), OpenOptions::read_write_truncate())?;
         Ok(Index {
-            file: RefCell::new(Some(file)),
+            file: HeldFile::open(&place.dir, file),
             is_there: true,
             ..Index::empty()
         })
@@ -316,18 +315,18 @@ impl<E: Entry> Index<E> {
     }
 
     /// Takes note of what a write has brought to the file.
-    pub fn finish_write(&mut self, written: IndexWritten) {
+    pub fn finish_write(&mut self, place: &Place, written: IndexWritten) {
         self.is_there = true;
         self.written += written.entries;
         self.pending.drain(..written.entries);
-        self.file.replace(Some(written.file));
+        self.file.hold(&place.dir, written.file);
     }
 
     /// Writes to the page cache what the file has not yet, and makes the file if there is none; says whether there was anything to do.
     pub fn write_now(&mut self, place: &Place) -> io::Result<bool> {
         if !self.is_there {
             let file = File::open_now(place.path(E::KIND), OpenOptions::read_write_truncate())?;
-            self.file.replace(Some(file));
+            self.file.hold(&place.dir, file);
             self.is_there = true;
         } else if self.pending.is_empty() {
             return Ok(false);
@@ -386,16 +385,11 @@ impl<E: Entry> Index<E> {
 
     /// Closes the file; the next use opens it again.
     pub fn release(&self) {
-        self.file.take();
+        self.file.release();
     }
 
     fn file_now(&self, place: &Place) -> io::Result<File> {
-        if let Some(file) = &*self.file.borrow() {
-            return Ok(file.clone());
-        }
-        let file = File::open_now(place.path(E::KIND), OpenOptions::read_write())?;
-        self.file.replace(Some(file.clone()));
-        Ok(file)
+        self.file.get_now(&place.dir, || place.path(E::KIND))
     }
 
     fn block_now(&self, place: &Place, from: usize, count: usize) -> io::Result<Vec<E>> {

@@ -27,6 +27,7 @@ pub mod index;
 mod lookup;
 pub mod names;
 mod open;
+mod open_files;
 pub mod producers;
 mod read;
 mod removal;
@@ -45,7 +46,6 @@ pub mod walk;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Duration;
 
 use crate::base::{LeaderEpoch, Offset, Timestamp, TopicId};
@@ -65,6 +65,7 @@ pub use epochs::EpochEnd;
 pub use flush::{FlushPlan, Flushed};
 pub use lookup::{LookupPlan, TimestampedOffset};
 pub use open::{LogError, Recovery, Resume, at, read_text_now};
+pub use open_files::{Dir, OpenFiles};
 pub use read::{ReadError, ReadLimits, ReadPlan};
 pub use removal::Removal;
 pub use transactions::AbortedPlan;
@@ -127,7 +128,7 @@ impl LogOptions {
 /// See the module.
 #[derive(Debug)]
 pub struct Log {
-    dir: Rc<Path>,
+    dir: Dir,
     options: LogOptions,
     /// By rising base offset; the last is the active one. Never empty.
     segments: Vec<Segment>,

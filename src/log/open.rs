@@ -20,7 +20,7 @@ use crate::log::producers::ProducerStates;
 use crate::log::segment::{Segment, Tail};
 use crate::log::upkeep::SpareState;
 use crate::log::walk::{Source, Step, Walk, bad_batch, ready};
-use crate::log::{Log, LogOptions, names, remember_producer, snapshot};
+use crate::log::{Dir, Log, LogOptions, names, remember_producer, snapshot};
 
 /// The largest text file that is read: a checkpoint of 200,000 partitions whose topics have the longest names, or of a million with
 /// ordinary ones.
@@ -141,7 +141,7 @@ pub fn read_text_now<T>(
 }
 
 impl Log {
-    /// Opens the log in `dir`, or makes an empty one there. Blocks: for start-up and administration.
+    /// As [`open_among_now`](Self::open_among_now), with no limit of its own on open files.
     pub fn open_now(
         dir: &Path,
         options: LogOptions,
@@ -149,13 +149,25 @@ impl Log {
         resume: Resume,
         now: Timestamp,
     ) -> Result<(Log, Recovery), LogError> {
-        at(dir, fs::create_dir_all_now(dir))?;
-        compaction::finish_interrupted_now(dir)?;
-        let files = Files::find_now(dir)?;
+        Log::open_among_now(dir.into(), options, opened, resume, now)
+    }
+
+    /// Opens the log in `dir`, or makes an empty one there. Blocks: for start-up and administration.
+    pub fn open_among_now(
+        dir: Dir,
+        options: LogOptions,
+        opened: Opened,
+        resume: Resume,
+        now: Timestamp,
+    ) -> Result<(Log, Recovery), LogError> {
+        at(&dir, fs::create_dir_all_now(&dir))?;
+        compaction::finish_interrupted_now(&dir)?;
+        let files = Files::find_now(&dir)?;
         let mut log = Log {
-            dir: dir.into(),
+            dir,
             options,
-            segments: Vec::new(),
+            // Mostly one or two; there are thousands of logs.
+            segments: Vec::with_capacity(files.segments.len().max(1)),
             start_offset: resume.start_offset,
             end_offset: resume.start_offset,
             flushed: Offset(i64::MAX),

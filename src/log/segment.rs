@@ -5,7 +5,7 @@
 
 mod left;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
 
@@ -17,6 +17,7 @@ use crate::io::fs::{self, File};
 use crate::log::aborted::{AbortedIndex, AbortedPiece};
 use crate::log::header::{BatchHeader, HEADER_BYTES};
 use crate::log::index::{Entry, Index, IndexWrites, IndexesWritten, OffsetEntry, Place, TimeEntry};
+use crate::log::open_files::HeldFile;
 use crate::log::txn_index::AbortedTransaction;
 use crate::log::walk::{Scanned, Source, Step, Walk, check_batch_now, ready, scan_now};
 use crate::log::{LogOptions, names};
@@ -38,7 +39,7 @@ pub struct Segment {
     place: Place,
     /// Where the batches are while the file has a spare's name.
     spare_path: Option<PathBuf>,
-    file: RefCell<Option<File>>,
+    file: HeldFile,
     size_bytes: u64,
     offsets: Index<OffsetEntry>,
     times: Index<TimeEntry>,
@@ -111,10 +112,13 @@ impl Segment {
     }
 
     fn empty(place: Place, spare_path: Option<PathBuf>, file: Option<File>, now: Timestamp) -> Segment {
+        let file = file.map_or_else(HeldFile::default, |file| HeldFile::open(&place.dir, file));
+        // While it is renamed, nobody can tell by which name to open it.
+        file.keep(spare_path.is_some());
         Segment {
             place,
             spare_path,
-            file: RefCell::new(file),
+            file,
             size_bytes: 0,
             offsets: Index::empty(),
             times: Index::empty(),
@@ -215,6 +219,7 @@ impl Segment {
     /// The file with the batches was renamed to its own name.
     pub fn named(&mut self) {
         self.spare_path = None;
+        self.file.keep(false);
     }
 
     /// Gives the file with the batches its own name.
@@ -275,8 +280,8 @@ impl Segment {
 
     /// Takes note of what [`begin_index_writes`](Self::begin_index_writes) came to.
     pub fn finish_index_writes(&mut self, written: IndexesWritten) {
-        self.offsets.finish_write(written.offsets);
-        self.times.finish_write(written.times);
+        self.offsets.finish_write(&self.place, written.offsets);
+        self.times.finish_write(&self.place, written.times);
         if let Some(aborted) = written.aborted {
             self.aborted.finish_write(aborted);
         }
@@ -612,12 +617,7 @@ impl Segment {
 
     /// The open `.log` file.
     pub fn file_now(&self) -> io::Result<File> {
-        if let Some(file) = &*self.file.borrow() {
-            return Ok(file.clone());
-        }
-        let file = File::open_now(self.path(names::LOG), OpenOptions::read_write())?;
-        self.file.replace(Some(file.clone()));
-        Ok(file)
+        self.file.get_now(&self.place.dir, || self.path(names::LOG))
     }
 
     /// Opens the file with the batches.
@@ -630,7 +630,7 @@ impl Segment {
     /// Batches that have a spare's name stay open: while it is changed, nobody can tell by which one to open them.
     pub fn release(&self) {
         if self.is_named() {
-            self.file.take();
+            self.file.release();
         }
         self.offsets.release();
         self.times.release();

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use bytes::Bytes;
 
@@ -16,7 +15,7 @@ use crate::io::{OpenOptions, sync_dir};
 use crate::log::flush::NamesFlush;
 use crate::log::index::{IndexWrites, IndexesWritten, PENDING_DUE};
 use crate::log::segment::{self, Segment, Spare};
-use crate::log::{Log, names};
+use crate::log::{Dir, Log, names};
 
 /// The system is asked to write so much back at once: often enough that a burst doesn't meet its limits of unwritten memory, rarely enough
 /// that a worker isn't kept busy with it.
@@ -38,7 +37,7 @@ pub enum SpareState {
 /// What is to be done now; see the module.
 #[derive(Debug)]
 pub struct Upkeep {
-    dir: Rc<Path>,
+    dir: Dir,
     /// The segment that it is about.
     base: Offset,
     names: Option<NamesFlush>,

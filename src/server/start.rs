@@ -175,6 +175,7 @@ async fn lead(
     if outcome.is_ok() {
         shard.let_all_listen().await;
         shard.start_retention();
+        shard.start_closing_files();
         shard.start_flush_scheduler();
         shard.start_compaction();
         shard.start_snapshots();
@@ -196,6 +197,7 @@ async fn follow(shard: Rc<Shard>, listeners: Vec<BoundListener>) {
         tracing::error!("core {}: {error}", shard.core());
     }
     shard.start_retention();
+    shard.start_closing_files();
     shard.start_flush_scheduler();
     shard.start_compaction();
     shard.told_to_stop().await;

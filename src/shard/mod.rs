@@ -22,6 +22,7 @@ mod link;
 mod lookup;
 mod message;
 mod node;
+mod open_files;
 mod opening;
 mod owned;
 mod places;
@@ -144,7 +145,7 @@ impl Shard {
         let fetch_sessions = FetchSessions::new(core, node.cores, node.config.fetch_sessions_max());
         let shard = Rc::new(Shard {
             core,
-            owned: RefCell::new(Owned::new(&node.config)),
+            owned: RefCell::new(Owned::new(&node.config, node.cores)),
             image: RefCell::new(Image::empty()),
             config: RefCell::new(Rc::new(node.config.clone())),
             topic_configs: TopicConfigs::default(),

@@ -9,13 +9,19 @@ use crate::base::{Instant, LeaderEpoch, PartitionIndex, Timestamp, TopicId, Topi
 use crate::config::{Config, TopicConfig};
 use crate::io;
 use crate::log::clean_start::LogLeft;
-use crate::log::{self, Log, LogError, LogOptions, Opened, Recovery, Removal, Resume, names};
+use crate::log::{self, Dir, Log, LogError, LogOptions, OpenFiles, Opened, Recovery, Removal, Resume, names};
 use crate::partition::{Appended, Partition, Refusal};
 use crate::wire::ErrorCode;
 use crate::wire::batch::Arrived;
 
 /// How long a partition that could not be opened is left alone: whoever asks for it must not keep the core busy with it.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Files that the logs of a node hold open at most, if nothing is set: some 100 bytes of memory each.
+const OPEN_FILES_MAX: usize = 65_536;
+
+/// And those of a core at the least: a log uses three at a time.
+const OPEN_FILES_MIN: usize = 8;
 
 /// The partitions of one core.
 pub struct Owned {
@@ -31,6 +37,8 @@ pub struct Owned {
     /// What opening them took.
     recovery: Recovery,
     log_dir: PathBuf,
+    /// The files of all their logs.
+    open_files: Rc<OpenFiles>,
     producer_id_expiration: Duration,
 }
 
@@ -64,8 +72,8 @@ impl Left {
 }
 
 impl Owned {
-    /// None yet; directories and budgets as configured.
-    pub fn new(config: &Config) -> Owned {
+    /// None yet; directories and budgets of one of `cores` as configured.
+    pub fn new(config: &Config, cores: u16) -> Owned {
         Owned {
             partitions: BTreeMap::new(),
             closed: BTreeMap::new(),
@@ -75,6 +83,7 @@ impl Owned {
             tail_bytes_max: config.tail_cache_bytes(),
             recovery: Recovery::default(),
             log_dir: config.log_dir().to_path_buf(),
+            open_files: OpenFiles::new(open_files_max(config, cores)),
             producer_id_expiration: config.producer_id_expiration(),
         }
     }
@@ -82,6 +91,11 @@ impl Owned {
     /// Takes over what may change while the broker runs; open partitions follow as they are [taken](Self::take) again.
     pub fn take_config(&mut self, config: &Config) {
         self.producer_id_expiration = config.producer_id_expiration();
+    }
+
+    /// The files that the logs hold open.
+    pub fn open_files(&self) -> &Rc<OpenFiles> {
+        &self.open_files
     }
 
     pub fn get(&self, partition: TopicPartition) -> Option<&Partition> {
@@ -197,13 +211,15 @@ impl Owned {
         left: &Left,
         now: Timestamp,
     ) -> Result<Log, LogError> {
+        let held = || Dir::new(dir, self.open_files.clone());
         let as_left = left.log.as_ref();
-        let reopened = as_left.and_then(|log| Log::reopen_now(dir, options.clone(), log, left.resume, now));
+        let reopened =
+            as_left.and_then(|log| Log::reopen_now(held(), options.clone(), log, left.resume, now));
         if let Some(log) = reopened {
             return Ok(log);
         }
         self.claim(dir, topic, left.opened)?;
-        let (log, recovery) = Log::open_now(dir, options, left.opened, left.resume, now)?;
+        let (log, recovery) = Log::open_among_now(held(), options, left.opened, left.resume, now)?;
         self.recovery += recovery;
         if recovery.bytes_cut > 0 {
             tracing::warn!(
@@ -297,6 +313,13 @@ impl Owned {
         self.tail_bytes = 0;
         std::mem::take(&mut self.partitions).into_iter().collect()
     }
+}
+
+/// How many files the logs of one core hold open. What isn't set leaves half of what the process may have to connections.
+fn open_files_max(config: &Config, cores: u16) -> usize {
+    let of_process = || (io::descriptors_max() / 2).min(OPEN_FILES_MAX);
+    let of_node = config.open_files_max().unwrap_or_else(of_process);
+    (of_node / usize::from(cores)).max(OPEN_FILES_MIN)
 }
 
 /// What a topic's settings come to for its logs.

@@ -5,6 +5,12 @@ use std::time::Duration;
 use super::Config;
 
 impl Config {
+    /// `ringlog.open.files.max`, if it is set.
+    pub fn open_files_max(&self) -> Option<usize> {
+        let files_max = self.value("ringlog.open.files.max")?;
+        files_max.parse().ok()
+    }
+
     /// `log.retention.check.interval.ms`.
     pub fn retention_check_interval(&self) -> Duration {
         Duration::from_millis(self.number("log.retention.check.interval.ms") as u64)

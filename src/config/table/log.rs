@@ -80,6 +80,13 @@ pub const LOGS: &[Setting] = &[
     int("log.retention.hours", ANY, "168", "The same in hours."),
     long("log.retention.bytes", ANY, "-1", "Size of a partition at which its oldest segments are deleted; -1 never.")
         .dynamic(),
+    int(
+        "ringlog.open.files.max",
+        at_least(1),
+        "",
+        "Files that the logs hold open; others are closed until they are used again. Unset: half of RLIMIT_NOFILE, at most 65536.",
+    )
+    .unset(),
     long("log.retention.check.interval.ms", at_least(1), "300000", "How often retention is looked at."),
     kind(
         "log.cleanup.policy",

@@ -31,7 +31,7 @@ mod world;
 
 pub use chance::random_u64;
 pub use faults::Faults;
-pub use process::{Running, allowed_cpus, core, counters, start};
+pub use process::{Running, allowed_cpus, core, counters, descriptors_max, start};
 pub use seen::Seen;
 pub use simulation::{HostId, Outcome, Simulation};
 pub use task::{spawn_detached, yield_now};

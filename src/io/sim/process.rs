@@ -291,6 +291,11 @@ pub fn allowed_cpus() -> Result<Vec<usize>, StartError> {
     Ok((0..world::place().host.cpus).collect())
 }
 
+/// How many open files a process may have: so few that logs have to give some back.
+pub fn descriptors_max() -> usize {
+    32
+}
+
 /// The counters of all cores: a simulated loop has none worth reading.
 pub fn counters() -> Counters {
     let (process, _) = world::place().core.expect("only code on a core asks");

@@ -32,7 +32,7 @@ mod watchdog;
 pub use clock::{now, wall_now};
 pub use core::{core, counters};
 pub use random::random_u64;
-pub use start::{Running, allowed_cpus, start};
+pub use start::{Running, allowed_cpus, descriptors_max, start};
 pub use task::{spawn_detached, yield_now};
 pub use timers::Sleep;
 

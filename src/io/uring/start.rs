@@ -362,6 +362,11 @@ fn raise_descriptors() {
     }
 }
 
+/// How many open files this process may have, sockets included.
+pub fn descriptors_max() -> usize {
+    usize::try_from(limit_of(libc::RLIMIT_NOFILE).rlim_cur).unwrap_or(usize::MAX)
+}
+
 fn check_cpus(cpus: &[usize]) -> Result<(), StartError> {
     let allowed = read_allowed_cpus().map_err(|error| refused("reading the process's CPU set", &error))?;
     match cpus.iter().find(|cpu| !allowed.contains(cpu)) {

@@ -20,7 +20,7 @@ use crate::log::flush::Names;
 use crate::log::producers::ProducerStates;
 use crate::log::segment::Segment;
 use crate::log::upkeep::SpareState;
-use crate::log::{Log, LogOptions, Resume, names, snapshot};
+use crate::log::{Dir, Log, LogOptions, Resume, names, snapshot};
 
 /// Producer states of no more bytes stand in the file; more are read from the log's own snapshot: 1,400 batches.
 const PRODUCERS_BYTES_MAX: usize = 64 << 10;
@@ -151,24 +151,24 @@ impl Log {
     /// The log in `dir` as a clean stop left it. None where it must be opened from its files, for whatever reason: nothing was changed
     /// then. Blocks for two looks at names.
     pub fn reopen_now(
-        dir: &Path,
+        dir: Dir,
         options: LogOptions,
         left: &LogLeft,
         resume: Resume,
         now: Timestamp,
     ) -> Option<Log> {
         let end_offset = Offset(left.end_offset);
-        if !left.is_sane() || resume.start_offset > end_offset || !left.is_as_it_was_now(dir) {
+        if !left.is_sane() || resume.start_offset > end_offset || !left.is_as_it_was_now(&dir) {
             return None;
         }
         let mut log = Log {
-            dir: dir.into(),
             start_offset: resume.start_offset.max(Offset(left.segments[0].base)),
             end_offset,
             flushed: end_offset,
             spare: SpareState::None,
             is_kept_up: false,
-            producers: left.producers_now(dir)?,
+            producers: left.producers_now(&dir)?,
+            dir,
             snapshot_offset: Offset(left.snapshot_offset),
             epochs: left.epochs()?,
             epochs_unwritten: false,

@@ -64,7 +64,7 @@ pub fn open_both_ways(
 ) -> Log {
     let epochs_path = dir.join(names::LEADER_EPOCHS);
     let epochs = files::read(&epochs_path).unwrap();
-    let reopened = Log::reopen_now(dir, options.clone(), left, resume, now).expect("it is as it was");
+    let reopened = Log::reopen_now(dir.into(), options.clone(), left, resume, now).expect("it is as it was");
     let shown = format!("{reopened:?}");
     drop(reopened);
     // Either writes these where an epoch has no record left; each is to find them as they were.
@@ -112,7 +112,13 @@ fn closed() -> Closed {
 
 impl Closed {
     fn reopen(&self) -> Option<Log> {
-        Log::reopen_now(&self.dir, options(), &self.left, Resume::default(), NOW)
+        Log::reopen_now(
+            self.dir.as_path().into(),
+            options(),
+            &self.left,
+            Resume::default(),
+            NOW,
+        )
     }
 
     fn active(&self) -> PathBuf {
@@ -225,7 +231,7 @@ fn a_snapshot_that_nobody_needs_goes_with_the_stop() {
     for n in 0..4 {
         log.append(&batch(n, &[(n, "value")]), NOW).unwrap();
         let left = close(log).unwrap();
-        log = Log::reopen_now(&dir, options(), &left, Resume::default(), NOW).unwrap();
+        log = Log::reopen_now(dir.as_path().into(), options(), &left, Resume::default(), NOW).unwrap();
     }
     let names = files::read_dir(&dir)
         .unwrap()
@@ -254,7 +260,7 @@ fn many_producers_are_read_from_their_own_snapshot() {
     assert_eq!(log.producers().len(), 2000);
     let snapshot = dir.join(names::offset_file(Offset(2000), names::SNAPSHOT));
     files::write(snapshot, "torn").unwrap();
-    assert!(Log::reopen_now(&dir, options(), &left, Resume::default(), NOW).is_none());
+    assert!(Log::reopen_now(dir.as_path().into(), options(), &left, Resume::default(), NOW).is_none());
 }
 
 #[test]
@@ -284,14 +290,20 @@ fn what_can_not_be_is_opened_from_the_files() {
     for (n, change) in changes.into_iter().enumerate() {
         let mut left = closed.left.clone();
         change(&mut left);
-        let reopened = Log::reopen_now(&closed.dir, options(), &left, Resume::default(), NOW);
+        let reopened = Log::reopen_now(
+            closed.dir.as_path().into(),
+            options(),
+            &left,
+            Resume::default(),
+            NOW,
+        );
         assert!(reopened.is_none(), "change {n}");
     }
     let behind = Resume {
         start_offset: Offset(99),
         ..Resume::default()
     };
-    assert!(Log::reopen_now(&closed.dir, options(), &closed.left, behind, NOW).is_none());
+    assert!(Log::reopen_now(closed.dir.as_path().into(), options(), &closed.left, behind, NOW).is_none());
 }
 
 fn left_of(n: i32) -> LogLeft {

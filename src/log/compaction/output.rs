@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use bytes::BytesMut;
 
@@ -11,7 +10,7 @@ use crate::io::OpenOptions;
 use crate::io::fs::{self, File};
 use crate::log::header::BatchHeader;
 use crate::log::index::{Entry, OffsetEntry, TimeEntry};
-use crate::log::{AbortedTransaction, names};
+use crate::log::{AbortedTransaction, Dir, names};
 
 use super::CompactionError;
 use super::pace::Pace;
@@ -24,7 +23,7 @@ const BYTES_MAX: u64 = i32::MAX as u64;
 
 /// See the module.
 pub struct Output {
-    dir: Rc<Path>,
+    dir: Dir,
     base: Offset,
     log: File,
     /// The bytes of its batches so far.
@@ -52,7 +51,7 @@ struct Indexes {
 impl Output {
     /// Empty files for the segment at `base`.
     pub async fn create(
-        dir: Rc<Path>,
+        dir: Dir,
         base: Offset,
         index_interval_bytes: u32,
         index_bytes_max: u32,

@@ -5,14 +5,12 @@
 //! see [`Log::begin_compaction`](crate::log::Log::begin_compaction).
 
 use std::ops::Range;
-use std::path::Path;
-use std::rc::Rc;
 
 use crate::base::{Offset, Timestamp};
 use crate::io::OpenOptions;
 use crate::io::fs::File;
 use crate::log::index::Place;
-use crate::log::{AbortedPlan, AbortedTransaction, names};
+use crate::log::{AbortedPlan, AbortedTransaction, Dir, names};
 use crate::wire::batch::{BatchView, DECOMPRESSED_BYTES_MAX};
 
 use super::groups::{GroupLimits, Member, groups};
@@ -36,7 +34,7 @@ pub struct Source {
 /// What a round is about.
 #[derive(Debug)]
 pub struct Plan {
-    pub dir: Rc<Path>,
+    pub dir: Dir,
     /// The segments before the first uncleanable one, in order.
     pub sources: Vec<Source>,
     pub dirt: Dirt,
