@@ -136,6 +136,12 @@ impl Broker {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
+    /// How many files it has open, sockets and rings included.
+    pub fn open_files(&self) -> usize {
+        let pid = self.process.as_ref().expect("running").child.id();
+        std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+    }
+
     pub fn stderr(&self) -> String {
         self.process.as_ref().expect("running").stderr.text()
     }

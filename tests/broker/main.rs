@@ -23,6 +23,7 @@ mod fixtures;
 mod harness;
 mod heavy;
 mod hostile;
+mod idle_partitions;
 mod kill;
 mod kill_rounds;
 mod limits;
