@@ -1,6 +1,8 @@
 //! How likely what is. Everything off is a slow but honest world.
 
+use std::io;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The world's vices. Probabilities are from 0 to 1; ranges of time are in nanoseconds.
@@ -28,6 +30,8 @@ pub struct Faults {
     pub slow_disk: f64,
     /// Of one read, write or flush: EIO.
     pub disk_error: f64,
+    /// What always fails, whatever the chances.
+    pub broken: Vec<Broken>,
     /// Of one read: it comes in two parts, and what is written meanwhile is in the second.
     pub short_read: f64,
     /// Of one write: a part is written, and no more.
@@ -36,6 +40,56 @@ pub struct Faults {
     pub disk_bytes_max: u64,
     /// Messages that a mailbox between two cores holds, if fewer than it was made for.
     pub mailbox_messages_max: usize,
+}
+
+/// A directory of which something fails: a disk of its own.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// Where: this and all below it.
+    pub below: PathBuf,
+    /// What.
+    pub what: Breakage,
+}
+
+/// How a disk is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breakage {
+    /// Everything is EIO.
+    All,
+    /// What was not flushed before never is: EIO.
+    Flushes,
+    /// It became read-only: a change is EROFS.
+    Changes,
+    /// What was written can't be read: EIO.
+    Reads,
+}
+
+/// What is done with a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// A file is opened that is there.
+    Open,
+    /// A file's bytes, or a directory's names, are looked at.
+    Read,
+    /// A file's bytes or a directory's names become others.
+    Change,
+    /// They are brought to stable storage.
+    Flush,
+}
+
+impl Broken {
+    /// What comes of `operation` at `path`, if it fails.
+    pub(super) fn error(&self, path: &Path, operation: Operation) -> Option<io::Error> {
+        let code = match (self.what, operation) {
+            _ if !path.starts_with(&self.below) => None,
+            (Breakage::All, _)
+            | (Breakage::Flushes, Operation::Flush)
+            | (Breakage::Reads, Operation::Read) => Some(libc::EIO),
+            (Breakage::Changes, Operation::Change) => Some(libc::EROFS),
+            _ => None,
+        };
+        code.map(io::Error::from_raw_os_error)
+    }
 }
 
 impl Faults {
@@ -53,6 +107,7 @@ impl Faults {
             disk_nanos: 50_000..2_000_000,
             slow_disk: 0.0,
             disk_error: 0.0,
+            broken: Vec::new(),
             short_read: 0.0,
             short_write: 0.0,
             disk_bytes_max: u64::MAX,

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::super::{DirEntry, FileStatus, OpenOptions};
 use super::disk::Inode;
+use super::faults::Operation;
 use super::world::{self, Host};
 
 /// What a write to the page cache takes.
@@ -18,6 +19,7 @@ const WRITE_NANOS: u64 = 3_000;
 pub struct File {
     host: Rc<Host>,
     inode: Inode,
+    path: Rc<Path>,
     may_write: bool,
 }
 
@@ -45,6 +47,14 @@ impl File {
     pub fn open_now(path: impl AsRef<Path>, options: OpenOptions) -> io::Result<File> {
         let host = world::place().host;
         let path = path.as_ref();
+        meet_breakage(
+            path,
+            if options.write {
+                Operation::Change
+            } else {
+                Operation::Open
+            },
+        )?;
         let mut disk = host.disk.borrow_mut();
         let found = disk.find(path);
         let inode = match found {
@@ -67,6 +77,7 @@ impl File {
         Ok(File {
             host,
             inode,
+            path: path.into(),
             may_write: options.write,
         })
     }
@@ -77,12 +88,12 @@ impl File {
     /// EIO, by chance.
     pub async fn read_at(&self, offset: u64, len: usize) -> io::Result<BytesMut> {
         wait_for_disk().await;
-        self.may_fail()?;
+        self.may_fail(Operation::Read)?;
         let first = self.first_part(len);
         let mut bytes = BytesMut::from(self.host.disk.borrow().read(self.inode, offset, first)?);
         if first < len && bytes.len() == first {
             wait_for_disk().await;
-            self.may_fail()?;
+            self.may_fail(Operation::Read)?;
             let disk = self.host.disk.borrow();
             bytes.extend_from_slice(disk.read(self.inode, offset + first as u64, len - first)?);
         }
@@ -106,7 +117,7 @@ impl File {
     /// # Errors
     /// EIO, by chance.
     pub fn read_at_now(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.may_fail()?;
+        self.may_fail(Operation::Read)?;
         let disk = self.host.disk.borrow();
         let read = disk.read(self.inode, offset, buf.len())?;
         buf[..read.len()].copy_from_slice(read);
@@ -123,7 +134,7 @@ impl File {
         if !self.may_write {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        self.may_fail()?;
+        self.may_fail(Operation::Change)?;
         let (bytes_max, is_short) = {
             let faults = world.faults.borrow();
             (faults.disk_bytes_max, world.chance.happens(faults.short_write))
@@ -169,7 +180,7 @@ impl File {
     /// EIO, by chance.
     pub async fn reserve(&self, _bytes: u64) -> io::Result<()> {
         wait_for_disk().await;
-        self.may_fail()
+        self.may_fail(Operation::Change)
     }
 
     /// Cuts the file to `len` bytes, without blocking the core.
@@ -210,7 +221,7 @@ impl File {
     }
 
     fn finish_flush(&self, point: u64) -> io::Result<()> {
-        let failed = self.may_fail();
+        let failed = self.may_fail(Operation::Flush);
         let mut disk = self.host.disk.borrow_mut();
         if failed.is_err() {
             disk.fail_flush(self.inode, point);
@@ -232,7 +243,7 @@ impl File {
         if !self.may_write {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        self.may_fail()?;
+        self.may_fail(Operation::Change)?;
         self.host.disk.borrow_mut().set_len(self.inode, len)
     }
 
@@ -253,7 +264,8 @@ impl File {
     }
 
     /// An operation meets the disk's bad luck.
-    fn may_fail(&self) -> io::Result<()> {
+    fn may_fail(&self, operation: Operation) -> io::Result<()> {
+        meet_breakage(&self.path, operation)?;
         world::with(|world| {
             let probability = world.faults.borrow().disk_error;
             if !world.chance.happens(probability) {
@@ -263,6 +275,26 @@ impl File {
             Err(io::Error::from_raw_os_error(libc::EIO))
         })
     }
+}
+
+/// An operation at `path` meets what is broken for good.
+fn meet_breakage(path: &Path, operation: Operation) -> io::Result<()> {
+    world::with(|world| {
+        let error = {
+            let faults = world.faults.borrow();
+            faults
+                .broken
+                .iter()
+                .find_map(|broken| broken.error(path, operation))
+        };
+        match error {
+            None => Ok(()),
+            Some(error) => {
+                world.seen.borrow_mut().disk_errors += 1;
+                Err(error)
+            }
+        }
+    })
 }
 
 /// Waits as long as the disk takes for one operation.
@@ -276,7 +308,11 @@ async fn wait_for_disk() {
 /// # Errors
 /// As a system's, as for every call here.
 pub fn create_dir_all_now(path: impl AsRef<Path>) -> io::Result<()> {
-    world::place().host.disk.borrow_mut().create_dirs(path.as_ref())
+    let path = path.as_ref();
+    if !exists_now(path)? {
+        meet_breakage(path, Operation::Change)?;
+    }
+    world::place().host.disk.borrow_mut().create_dirs(path)
 }
 
 /// Makes the directory `path` in one that is there, without blocking the core.
@@ -298,6 +334,8 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// As a system's.
 pub fn rename_now(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
     let host = world::place().host;
+    meet_breakage(from.as_ref(), Operation::Change)?;
+    meet_breakage(to.as_ref(), Operation::Change)?;
     host.disk.borrow_mut().rename(from.as_ref(), to.as_ref())
 }
 
@@ -316,6 +354,7 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 /// # Errors
 /// As a system's.
 pub fn remove_file_now(path: impl AsRef<Path>) -> io::Result<()> {
+    meet_breakage(path.as_ref(), Operation::Change)?;
     world::place().host.disk.borrow_mut().remove_file(path.as_ref())
 }
 
@@ -347,6 +386,7 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Errors
 /// As a system's.
 pub fn remove_dir_all_now(path: impl AsRef<Path>) -> io::Result<()> {
+    meet_breakage(path.as_ref(), Operation::Change)?;
     world::place().host.disk.borrow_mut().remove_tree(path.as_ref())
 }
 
@@ -356,6 +396,7 @@ pub fn remove_dir_all_now(path: impl AsRef<Path>) -> io::Result<()> {
 /// As a system's.
 pub fn read_dir_now(path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
     let host = world::place().host;
+    meet_breakage(path.as_ref(), Operation::Read)?;
     let entries = host.disk.borrow().list(path.as_ref())?;
     let entry = |(name, is_dir)| DirEntry { name, is_dir };
     Ok(entries.into_iter().map(entry).collect())

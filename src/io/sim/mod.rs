@@ -30,7 +30,7 @@ mod wire;
 mod world;
 
 pub use chance::random_u64;
-pub use faults::Faults;
+pub use faults::{Breakage, Broken, Faults};
 pub use process::{Running, allowed_cpus, core, counters, descriptors_max, start};
 pub use seen::Seen;
 pub use simulation::{HostId, Outcome, Simulation};
