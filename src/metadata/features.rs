@@ -20,6 +20,9 @@ pub const KRAFT_VERSION: &str = "kraft.version";
 /// The level of [`METADATA_VERSION`] that a new directory starts with.
 pub const METADATA_VERSION_LATEST: i16 = 30;
 
+/// The level from which on [`METADATA_VERSION`] has records of cordoned directories (KIP-1066).
+pub const METADATA_VERSION_WITH_CORDONS: i16 = 30;
+
 /// What we support. The group, transaction, share, streams and eligible-leader-replica features are left out until
 /// what they promise works: a feature that isn't named stands at 0.
 pub const SUPPORTED_FEATURES: &[SupportedFeature] = &[

@@ -63,6 +63,7 @@ impl Node {
             endpoints: self.advertised.iter().map(endpoint).collect(),
             rack: self.config.rack().map(str::to_string),
             log_dirs: vec![self.directory_id],
+            cordoned_log_dirs: Vec::new(),
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Registration {
     pub rack: Option<String>,
     /// The `directory.id` of each of its log directories.
     pub log_dirs: Vec<TopicId>,
+    /// Those of them that take no new partition; the log must [have room](Image::can_cordon) for any.
+    pub cordoned_log_dirs: Vec<TopicId>,
 }
 
 /// What the metadata log of a new cluster begins with; nothing when `image` shows that it has begun.
@@ -49,6 +51,7 @@ pub fn register_broker(registration: &Registration, at: Offset) -> Records {
         min_supported_version: f.min,
         max_supported_version: f.max,
     });
+    let cordoned = &registration.cordoned_log_dirs;
     let record = RegisterBrokerRecord {
         broker_id: registration.node.0,
         is_migrating_zk_broker: false,
@@ -60,19 +63,19 @@ pub fn register_broker(registration: &Registration, at: Offset) -> Records {
         fenced: false,
         in_controlled_shutdown: false,
         log_dirs: registration.log_dirs.iter().copied().collect(),
-        cordoned_log_dirs: None,
+        cordoned_log_dirs: (!cordoned.is_empty()).then(|| cordoned.iter().copied().collect()),
     };
     vec![record.into()]
 }
 
 /// Makes `node` the leader of each partition that has none and that it may lead: it was in sync or eligible when the
-/// last leader left, or it is the only replica. Apache Kafka leaves all partitions of a single node so when it stops.
+/// last leader left, or it is the only replica; and its directory is online. Apache Kafka leaves all partitions of a single node so when it stops.
 /// To be committed after the node's registration, in batches of [`super::RECORDS_PER_REQUEST_MAX`].
 pub fn elect_leaders(image: &Image, node: NodeId) -> Records {
     let mut records = Records::new();
     for topic in image.topics() {
         for (partition, state) in &topic.partitions {
-            if state.leader.is_none() && may_lead(state, node) {
+            if state.leader.is_none() && may_lead(state, node) && image.is_replica_online(state, node) {
                 let in_sync = state.isr.contains(&node);
                 let record = PartitionChangeRecord {
                     partition_id: partition.0,

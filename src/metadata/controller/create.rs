@@ -1,5 +1,6 @@
 //! Creating topics (Kafka's `ControllerApis.createTopics` and `ReplicationControlManager.createTopics`).
 
+use super::directories::Directories;
 use super::placement::{PlacementError, PlannedPartition, check_assigned, spread};
 use super::{PARTITIONS_PER_REQUEST_MAX, RECORDS_PER_REQUEST_MAX, Records};
 use crate::base::{NodeId, PartitionIndex, TopicId};
@@ -157,14 +158,14 @@ pub fn create_topics(
     }
     let names = distinct_names(request);
     let mut records = Records::new();
+    let mut directories = Directories::of(image);
     let mut answers = Vec::new();
     for (name, topic) in &names {
         let answer = match topic {
             None => Err(CreateError::DuplicateName),
             Some(_) if request.timeout_ms <= 0 => Err(CreateError::TimedOut),
-            Some(topic) => {
-                plan_topic(image, topic, config, &mut new_id).map(|plan| plan.write(name, &mut records))
-            }
+            Some(topic) => plan_topic(image, topic, config, &mut directories, &mut new_id)
+                .map(|plan| plan.write(name, &mut records)),
         };
         answers.push((name.clone(), answer));
     }
@@ -226,6 +227,7 @@ fn plan_topic(
     image: &Image,
     topic: &CreatableTopic<'_>,
     config: &Config,
+    directories: &mut Directories,
     new_id: &mut impl FnMut() -> TopicId,
 ) -> Result<Plan, CreateError> {
     check_name(image, &topic.name)?;
@@ -237,7 +239,7 @@ fn plan_topic(
     };
     let partitions = replicas
         .into_iter()
-        .map(|replicas| PlannedPartition::new(image, replicas))
+        .map(|replicas| PlannedPartition::new(image, replicas, directories))
         .collect();
     Ok(Plan {
         id: new_id(),

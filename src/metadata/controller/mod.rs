@@ -7,6 +7,7 @@ mod brokers;
 mod configs;
 mod create;
 mod delete;
+mod directories;
 mod partitions;
 mod placement;
 mod producer_ids;
@@ -24,6 +25,7 @@ pub use configs::{
 };
 pub use create::{CreateDecision, CreateError, CreatedTopic, create_topics};
 pub use delete::{DeleteDecision, DeleteError, DeleteTarget, DeletedTopic, delete_topics};
+pub use directories::{assign_directories, cordon_log_dirs, keep_log_dirs, leave_offline_directories};
 pub use partitions::{GrowDecision, GrowError, create_partitions};
 pub use placement::PlacementError;
 pub use producer_ids::{PRODUCER_IDS_PER_BLOCK, ProducerIdBlock, allocate_producer_ids};

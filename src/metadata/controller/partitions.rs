@@ -1,9 +1,10 @@
 //! Giving topics more partitions (Kafka's `ControllerApis.createPartitions` and
 //! `ReplicationControlManager.createPartitions`).
 
+use super::directories::Directories;
 use super::placement::{PlacementError, PlannedPartition, check_assigned, spread};
 use super::{PARTITIONS_PER_REQUEST_MAX, Records};
-use crate::base::{NodeId, PartitionIndex, TopicId};
+use crate::base::{NodeId, PartitionIndex};
 use crate::metadata::image::{Image, Topic};
 use crate::wire::ErrorCode;
 use crate::wire::messages::CreatePartitionsRequest;
@@ -103,13 +104,14 @@ impl fmt::Display for GrowError {
 /// Decides on a CreatePartitions request.
 pub fn create_partitions(image: &Image, request: &CreatePartitionsRequest<'_>) -> GrowDecision {
     let mut records = Records::new();
+    let mut directories = Directories::of(image);
     let mut room = PARTITIONS_PER_REQUEST_MAX;
     let mut answers = Vec::new();
     for (name, asked) in distinct(request) {
         let answer = match asked {
             None => Err(GrowError::DuplicateName),
             Some(_) if request.timeout_ms <= 0 => Err(GrowError::TimedOut),
-            Some(asked) => grow(image, &asked, room).map(|added| {
+            Some(asked) => grow(image, &asked, room, &mut directories).map(|added| {
                 room -= added.len();
                 records.extend(added);
             }),
@@ -143,7 +145,12 @@ fn distinct<'a>(request: &CreatePartitionsRequest<'a>) -> Vec<(String, Option<Cr
 }
 
 /// The records of one topic's new partitions, at most `room`.
-fn grow(image: &Image, asked: &CreatePartitionsTopic<'_>, room: usize) -> Result<Records, GrowError> {
+fn grow(
+    image: &Image,
+    asked: &CreatePartitionsTopic<'_>,
+    room: usize,
+    directories: &mut Directories,
+) -> Result<Records, GrowError> {
     let topic = image.topic_by_name(&asked.name).ok_or(GrowError::UnknownTopic)?;
     let there = topic.partitions.len();
     let wanted = usize::try_from(asked.count).unwrap_or(0);
@@ -161,7 +168,14 @@ fn grow(image: &Image, asked: &CreatePartitionsTopic<'_>, room: usize) -> Result
         return Err(GrowError::TooManyPartitions);
     }
     let replicas = place(image, topic, there..wanted, asked)?;
-    Ok(records(image, topic.id, there, replicas))
+    let indexes = (there as i32..).map(PartitionIndex);
+    let planned = replicas
+        .into_iter()
+        .map(|replicas| PlannedPartition::new(image, replicas, directories));
+    Ok(indexes
+        .zip(planned)
+        .map(|(index, planned)| planned.record(topic.id, index).into())
+        .collect())
 }
 
 /// The replicas of each new partition: as many as those of the topic's first one.
@@ -186,10 +200,4 @@ fn place(
         check_assigned(image, partition as i32, &replicas, Some(factor)).map(|()| replicas)
     });
     assigned.collect::<Result<_, _>>().map_err(GrowError::Placement)
-}
-
-fn records(image: &Image, topic: TopicId, first: usize, replicas: Vec<Vec<NodeId>>) -> Records {
-    let indexes = (first as i32..).map(PartitionIndex);
-    let record = |(index, replicas)| PlannedPartition::new(image, replicas).record(topic, index).into();
-    indexes.zip(replicas).map(record).collect()
 }

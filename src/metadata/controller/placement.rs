@@ -1,15 +1,13 @@
 //! Where the replicas of new partitions go: by hand or spread (Kafka's `StripedReplicaPlacer` and
 //! `ReplicationControlManager.validateManualPartitionAssignment`).
 
+use super::directories::Directories;
 use crate::base::{NodeId, PartitionIndex, TopicId};
-use crate::metadata::image::Image;
+use crate::metadata::image::{Broker, Image};
 use crate::wire::messages::PartitionRecord;
 use crate::wire::{Array, ErrorCode};
 use std::collections::BTreeSet;
 use std::fmt;
-
-/// Kafka's `DirectoryId.UNASSIGNED`: the broker chooses.
-const UNASSIGNED_DIRECTORY: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
 /// Why partitions can't be placed. The texts are Kafka's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +18,8 @@ pub enum PlacementError {
         replicas: i16,
         /// Brokers that are registered.
         registered: usize,
-        /// Whether all of them are fenced.
-        all_fenced: bool,
+        /// Whether there are any, and none takes replicas.
+        none_takes_any: bool,
     },
     /// The assignment by hand is wrong: how.
     Assignment(String),
@@ -43,11 +41,13 @@ impl fmt::Display for PlacementError {
             PlacementError::TooFewBrokers {
                 replicas,
                 registered,
-                all_fenced,
+                none_takes_any,
             } => {
                 write!(f, "Unable to replicate the partition {replicas} time(s): ")?;
-                match all_fenced {
-                    true => f.write_str("All brokers are currently fenced."),
+                match none_takes_any {
+                    true => f.write_str(
+                        "All brokers are currently fenced, or have all their log directories cordoned.",
+                    ),
                     false => write!(
                         f,
                         "The target replication factor of {replicas} cannot be reached because only {registered} \
@@ -75,14 +75,17 @@ pub(super) fn spread(
     replication_factor: i16,
 ) -> Result<Vec<Vec<NodeId>>, PlacementError> {
     // Fenced brokers come last: a replica may be on one, but not alone.
-    let (able, fenced): (Vec<_>, Vec<_>) = image.brokers().partition(|b| !b.fenced);
+    let (able, fenced): (Vec<_>, Vec<_>) = image
+        .brokers()
+        .filter(|b| takes_replicas(b))
+        .partition(|b| !b.fenced);
     let brokers: Vec<NodeId> = able.iter().chain(&fenced).map(|b| b.id).collect();
     let wanted = replication_factor as usize;
     if able.is_empty() || wanted > brokers.len() {
         return Err(PlacementError::TooFewBrokers {
             replicas: replication_factor,
             registered: brokers.len(),
-            all_fenced: able.is_empty() && !brokers.is_empty(),
+            none_takes_any: able.is_empty() && image.brokers().next().is_some(),
         });
     }
     let replicas_of = |partition: usize| {
@@ -96,6 +99,16 @@ pub(super) fn spread(
             .collect()
     };
     Ok(partitions.map(replicas_of).collect())
+}
+
+/// Kafka's `BrokerRegistration.hasUncordonedDirs`.
+fn takes_replicas(broker: &Broker) -> bool {
+    let cordoned = &broker.cordoned_log_dirs;
+    broker.log_dirs.is_empty()
+        || broker
+            .log_dirs
+            .iter()
+            .any(|directory| !cordoned.contains(directory))
 }
 
 /// Checks one partition's replicas as a client assigned them; `factor` is how many those of the topic's other
@@ -151,17 +164,17 @@ fn can_lead(image: &Image, node: NodeId) -> bool {
 }
 
 impl PlannedPartition {
-    pub fn new(image: &Image, replicas: Vec<NodeId>) -> PlannedPartition {
+    /// Each replica lies in one of `directories`, which counts it.
+    pub fn new(image: &Image, replicas: Vec<NodeId>, directories: &mut Directories) -> PlannedPartition {
         let isr = replicas
             .iter()
             .copied()
             .filter(|&node| can_lead(image, node))
             .collect();
-        let directory = |node: &NodeId| match image.broker(*node).map(|b| b.log_dirs.as_slice()) {
-            Some([only]) => *only,
-            _ => UNASSIGNED_DIRECTORY,
-        };
-        let directories = replicas.iter().map(directory).collect();
+        let directories = replicas
+            .iter()
+            .map(|node| directories.choose(image, *node))
+            .collect();
         PlannedPartition {
             replicas,
             isr,

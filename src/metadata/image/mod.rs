@@ -10,7 +10,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use super::features::{KRAFT_VERSION, supported_max};
+use super::features::{KRAFT_VERSION, METADATA_VERSION, METADATA_VERSION_WITH_CORDONS, supported_max};
 use super::membership::Membership;
 use super::names::collision_key;
 use crate::base::{LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerId, Timestamp, TopicId};
@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use apply::{ApplyError, Change};
-pub use parts::{Broker, Endpoint, Partition, RecoveryState, Topic};
+pub use parts::{Broker, Endpoint, Partition, RecoveryState, Topic, UNASSIGNED_DIRECTORY};
 
 /// The cluster's metadata; see the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -139,6 +139,24 @@ impl Image {
     /// The broker of this id.
     pub fn broker(&self, id: NodeId) -> Option<&Broker> {
         self.state.brokers.get(&id)
+    }
+
+    /// Whether `node` has a replica of `partition`, in a directory that is online.
+    pub fn is_replica_online(&self, partition: &Partition, node: NodeId) -> bool {
+        let broker = self.broker(node).zip(partition.directory_of(node));
+        broker.is_some_and(|(broker, directory)| broker.has_online_dir(directory))
+    }
+
+    /// The replicas of `partition` that can't be used now: their broker is fenced or gone, or their directory offline.
+    pub fn offline_replicas(&self, partition: &Partition) -> impl Iterator<Item = NodeId> {
+        let is_up = |node: NodeId| self.broker(node).is_some_and(|broker| !broker.fenced);
+        let is_offline = move |node: &NodeId| !is_up(*node) || !self.is_replica_online(partition, *node);
+        partition.replicas.iter().copied().filter(is_offline)
+    }
+
+    /// Whether the log's records have room for cordoned directories (KIP-1066).
+    pub fn can_cordon(&self) -> bool {
+        self.feature_level(METADATA_VERSION) >= METADATA_VERSION_WITH_CORDONS
     }
 
     /// What is set on a topic itself.

@@ -49,6 +49,14 @@ pub struct Partition {
     pub directories: Vec<TopicId>,
 }
 
+impl Partition {
+    /// The log directory of the replica on `node`, if there is one; zero when it isn't known.
+    pub fn directory_of(&self, node: NodeId) -> Option<TopicId> {
+        let at = self.replicas.iter().position(|replica| *replica == node)?;
+        Some(self.directories.get(at).copied().unwrap_or(TopicId::ZERO))
+    }
+}
+
 /// Kafka's `LeaderRecoveryState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecoveryState {
@@ -81,6 +89,27 @@ pub struct Broker {
     pub log_dirs: Vec<TopicId>,
     /// Those of them that take no new partition.
     pub cordoned_log_dirs: Vec<TopicId>,
+}
+
+/// Kafka's `DirectoryId.UNASSIGNED`: not chosen yet.
+pub const UNASSIGNED_DIRECTORY: TopicId = reserved_directory(1);
+/// Kafka's `DirectoryId.LOST`: in none that the broker has.
+const LOST_DIRECTORY: TopicId = reserved_directory(2);
+
+const fn reserved_directory(number: u8) -> TopicId {
+    TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, number])
+}
+
+impl Broker {
+    /// Whether a replica that the log puts into `directory` can be used (Kafka's `DirectoryId.isOnline`): one of which nobody knows yet
+    /// where it lies counts as usable, and so does any of a broker that never named its directories.
+    pub fn has_online_dir(&self, directory: TopicId) -> bool {
+        match directory {
+            UNASSIGNED_DIRECTORY | TopicId::ZERO => true,
+            LOST_DIRECTORY => false,
+            named => self.log_dirs.is_empty() || self.log_dirs.contains(&named),
+        }
+    }
 }
 
 /// Where a broker is reached by one listener.

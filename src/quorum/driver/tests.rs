@@ -60,6 +60,7 @@ fn registration() -> Registration {
         endpoints: Vec::new(),
         rack: Some("r1".to_owned()),
         log_dirs: vec![TopicId([7; 16])],
+        cordoned_log_dirs: Vec::new(),
     }
 }
 
@@ -245,7 +246,12 @@ fn a_log_that_kafka_wrote_is_replayed_and_gone_on_with() {
         );
         assert_eq!(partition.eligible_leader_replicas, [NodeId(1)]);
 
-        start(&mut log, &mut image).await;
+        let ours = Registration {
+            log_dirs: vec![TopicId::parse(DIRECTORY).unwrap()],
+            ..registration()
+        };
+        let records = register_broker(&ours, image.next_offset());
+        commit(&mut log, &mut image, &records).await;
         let records = elect_leaders(&image, NodeId(1));
         commit(&mut log, &mut image, &records).await;
         let all_led = |image: &Image| {

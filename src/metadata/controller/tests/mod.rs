@@ -1,6 +1,7 @@
 //! The decisions against tables taken from Kafka 4.3.1's answers.
 
 mod configs;
+mod directories;
 mod partitions;
 
 use super::*;
@@ -89,6 +90,7 @@ fn registration(node: i32) -> Registration {
         }],
         rack: None,
         log_dirs: vec![TopicId([7; 16])],
+        cordoned_log_dirs: Vec::new(),
     }
 }
 
