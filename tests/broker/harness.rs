@@ -240,25 +240,37 @@ impl Process {
 }
 
 /// What a process wrote so far, read by a thread so that the pipe never fills.
-#[derive(Clone)]
-struct Output(Arc<Mutex<String>>);
+struct Output {
+    text: Arc<Mutex<String>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
 
 impl Output {
     fn collect(pipe: impl Read + Send + 'static) -> Output {
-        let output = Output(Arc::default());
-        let sink = output.clone();
-        thread::spawn(move || {
+        let text: Arc<Mutex<String>> = Arc::default();
+        let sink = text.clone();
+        let reader = thread::spawn(move || {
             for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                let mut text = sink.0.lock().unwrap();
+                let mut text = sink.lock().unwrap();
                 text.push_str(&line);
                 text.push('\n');
             }
         });
-        output
+        Output {
+            text,
+            reader: Some(reader),
+        }
+    }
+
+    /// Waits until all of it is read, of a process that has ended.
+    fn await_end(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
     }
 
     fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
+        self.text.lock().unwrap().clone()
     }
 }
 
@@ -288,8 +300,8 @@ impl Running {
             thread::sleep(Duration::from_millis(5));
         }
         let status = self.0.wait();
-        // The reading threads may still be at the last lines.
-        thread::sleep(Duration::from_millis(50));
+        self.0.stdout.await_end();
+        self.0.stderr.await_end();
         Ended {
             status,
             stdout: self.0.stdout.text(),
