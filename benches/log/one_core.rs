@@ -15,7 +15,10 @@ use ringlog::log::dir::{LogDir, MetaProperties};
 use ringlog::metadata::Membership;
 use ringlog::partition::Refusal;
 use ringlog::quorum;
-use ringlog::shard::{AppendedHere, ConnectionLimits, MAILBOX_MESSAGES, NewTopics, Node, Shard};
+use ringlog::shard::{
+    AppendedHere, ConnectionLimits, DataDir, DataDirs, FoundDir, MAILBOX_MESSAGES, MetadataDir, NewTopics,
+    Node, Shard,
+};
 use ringlog::wire::batch::{Arrived, BatchBuilder};
 use ringlog::wire::compression::Codec;
 
@@ -125,9 +128,19 @@ fn format(dir: &Path, config: Config) -> (LogDir, Node) {
         controllers: Vec::new(),
         cores: 1,
         cluster_id: properties.cluster_id,
-        directory_id: properties.directory_id,
-        opened: locked.opened(),
-        offsets: locked.offsets().clone(),
+        metadata_dir: MetadataDir {
+            path: dir.to_owned(),
+            id: properties.directory_id,
+            opened: locked.opened(),
+        },
+        dirs: DataDirs::new(vec![DataDir {
+            path: dir.to_owned(),
+            found: Some(FoundDir {
+                id: properties.directory_id,
+                opened: locked.opened(),
+                offsets: locked.offsets().clone(),
+            }),
+        }]),
     };
     (locked, node)
 }

@@ -108,21 +108,25 @@ impl Page<'_> {
     fn take_all(&mut self, image: &Image) {
         let from = self.from.0;
         let rest = image.topics().skip_while(|topic| topic.name.as_str() < from);
-        rest.take_while(|topic| self.take(&topic.name, Some(topic)))
+        rest.take_while(|topic| self.take(image, &topic.name, Some(topic)))
             .count();
     }
 
     async fn take_named(&mut self, shard: &Shard, names: &BTreeSet<String>, slice: &mut TimeSlice) {
         for name in names.range::<str, _>((Bound::Included(self.from.0), Bound::Unbounded)) {
-            let take = || self.take(name, shard.image().topic_by_name(name));
+            let take = || self.take_one_named(name, &shard.image());
             if !slice.spend(take).await {
                 return;
             }
         }
     }
 
+    fn take_one_named(&mut self, name: &str, image: &Image) -> bool {
+        self.take(image, name, image.topic_by_name(name))
+    }
+
     /// Adds as much as there is room for of the topic of this name; false when the page is full.
-    fn take(&mut self, name: &str, topic: Option<&Topic>) -> bool {
+    fn take(&mut self, image: &Image, name: &str, topic: Option<&Topic>) -> bool {
         if self.room == 0 {
             self.next = Some(cursor(name, PartitionIndex(0)));
             return false;
@@ -140,6 +144,7 @@ impl Page<'_> {
             _ => PartitionIndex(0),
         };
         let mut rest = topic.partitions.range(first..);
+        let describe = |(index, partition): (&PartitionIndex, _)| describe(image, *index, partition);
         let partitions: Vec<_> = rest.by_ref().take(self.room).map(describe).collect();
         self.room -= partitions.len();
         self.topics.push(DescribeTopicPartitionsResponseTopic {
@@ -172,7 +177,9 @@ fn refused(name: &str, code: ErrorCode) -> DescribeTopicPartitionsResponseTopic<
 }
 
 fn describe(
-    (index, partition): (&PartitionIndex, &Partition),
+    image: &Image,
+    index: PartitionIndex,
+    partition: &Partition,
 ) -> DescribeTopicPartitionsResponsePartition<'static> {
     let ids =
         |nodes: &[crate::base::NodeId]| nodes.iter().map(|node| node.0).collect::<Array<'static, i32>>();
@@ -188,6 +195,6 @@ fn describe(
         isr_nodes: ids(&partition.isr),
         eligible_leader_replicas: Some(ids(&partition.eligible_leader_replicas)),
         last_known_elr: Some(ids(&partition.last_known_elr)),
-        offline_replicas: Array::default(),
+        offline_replicas: image.offline_replicas(partition).map(|node| node.0).collect(),
     }
 }

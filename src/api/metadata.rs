@@ -154,7 +154,7 @@ async fn topics<'a>(
         Asked::All => {
             let all: Vec<TopicId> = shard.image().topics().map(|topic| topic.id).collect();
             for id in all {
-                let described = || shard.image().topic(id).map(|topic| describe(topic, plan));
+                let described = || describe_by_id(&shard.image(), id, plan);
                 topics.extend(slice.spend(described).await);
             }
         }
@@ -217,7 +217,7 @@ fn answer<'a>(
         }
     };
     match topic {
-        Some(topic) => describe(topic, plan),
+        Some(topic) => describe(image, topic, plan),
         None => MetadataResponseTopic {
             error_code: code.0,
             name: name.map(Str::from),
@@ -228,7 +228,11 @@ fn answer<'a>(
     }
 }
 
-fn describe<'a>(topic: &Topic, plan: &Plan) -> MetadataResponseTopic<'a> {
+fn describe_by_id<'a>(image: &Image, id: TopicId, plan: &Plan) -> Option<MetadataResponseTopic<'a>> {
+    image.topic(id).map(|topic| describe(image, topic, plan))
+}
+
+fn describe<'a>(image: &Image, topic: &Topic, plan: &Plan) -> MetadataResponseTopic<'a> {
     let partitions = topic
         .partitions
         .iter()
@@ -242,7 +246,7 @@ fn describe<'a>(topic: &Topic, plan: &Plan) -> MetadataResponseTopic<'a> {
             leader_epoch: partition.leader_epoch.0,
             replica_nodes: partition.replicas.iter().map(|node| node.0).collect(),
             isr_nodes: partition.isr.iter().map(|node| node.0).collect(),
-            ..Default::default()
+            offline_replicas: image.offline_replicas(partition).map(|node| node.0).collect(),
         });
     MetadataResponseTopic {
         name: Some(Str::from(topic.name.to_string())),

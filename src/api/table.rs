@@ -8,9 +8,9 @@ use crate::wire::ApiKey;
 
 use super::{
     Pending, Request, Role, alter_configs, api_versions, create_partitions, create_topics, delete_records,
-    delete_topics, describe_cluster, describe_configs, describe_quorum, describe_topic_partitions, fetch,
-    find_coordinator, incremental_alter_configs, init_producer_id, list_offsets, metadata,
-    offset_for_leader_epoch, produce, sasl,
+    delete_topics, describe_cluster, describe_configs, describe_log_dirs, describe_quorum,
+    describe_topic_partitions, fetch, find_coordinator, incremental_alter_configs, init_producer_id,
+    list_offsets, metadata, offset_for_leader_epoch, produce, sasl,
 };
 
 /// One API: what is advertised and what runs.
@@ -96,6 +96,10 @@ pub static APIS: &[Api] = &[
     .taking_turns(),
     api(33, 0, 2, |shard, request| {
         Box::pin(alter_configs::serve(shard, request))
+    })
+    .taking_turns(),
+    api(35, 1, 5, |shard, request| {
+        Box::pin(describe_log_dirs::serve(shard, request))
     })
     .taking_turns(),
     api(36, 0, 2, |_, request| Box::pin(sasl::authenticate(request))),

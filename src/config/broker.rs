@@ -1,17 +1,20 @@
 //! The broker's configuration: a file and overrides, read, checked and typed.
 
+mod dirs;
 mod logs;
 
 use super::cores::Cores;
 use super::listeners::{self, ListenerConfig, ListenerSettings, Listeners};
 use super::quorum::QuorumSettings;
-use super::setting::{Effect, Setting, UpdateMode, split_list};
+use super::setting::{Effect, Setting, UpdateMode};
 use super::table::{broker_setting, broker_settings, family};
 use super::{ConfigError, Warning, properties};
 use crate::base::NodeId;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
+
+pub(in crate::config) use dirs::cordoned;
 
 /// The largest configuration file that is read, in bytes. Kafka's stock file has 7 KiB.
 pub const CONFIG_FILE_BYTES_MAX: usize = 1 << 20;
@@ -48,7 +51,7 @@ pub struct Config {
     set: BTreeMap<&'static str, String>,
     without_file: bool,
     node_id: NodeId,
-    log_dir: PathBuf,
+    log_dirs: Vec<PathBuf>,
     listeners: Vec<ListenerConfig>,
     advertised: Vec<ListenerConfig>,
     inter_broker_listener: String,
@@ -75,7 +78,7 @@ impl Config {
         }
         // Empty is otherwise the same as not set; here it would put the data where nobody meant it to be.
         if given.get("log.dirs").is_some_and(|value| value.trim().is_empty()) {
-            return Err(ConfigError::new("log.dirs", "", "one directory"));
+            return Err(ConfigError::new("log.dirs", "", "directories"));
         }
         let mut warnings = Vec::new();
         let mut set = BTreeMap::new();
@@ -95,7 +98,7 @@ impl Config {
             set,
             without_file,
             node_id: NodeId(0),
-            log_dir: PathBuf::new(),
+            log_dirs: Vec::new(),
             listeners: Vec::new(),
             advertised: Vec::new(),
             inter_broker_listener: String::new(),
@@ -107,7 +110,8 @@ impl Config {
         config.node_id = config.read_node_id()?;
         config.check_retention()?;
         config.check_connections()?;
-        config.log_dir = config.read_log_dir()?;
+        config.log_dirs = config.read_log_dirs()?;
+        config.check_cordoned()?;
         config.cores = Cores::parse(config.text("ringlog.cores")).expect("the table's check has passed it");
         config.profile = match config.text("ringlog.profile") {
             "park" => Profile::Park,
@@ -165,23 +169,6 @@ impl Config {
             return Err(ConfigError::new(key, self.text(key), expected));
         }
         Ok(())
-    }
-
-    fn read_log_dir(&self) -> Result<PathBuf, ConfigError> {
-        let key = if self.set.contains_key("log.dirs") {
-            "log.dirs"
-        } else {
-            "log.dir"
-        };
-        let value = self.text(key);
-        match split_list(value).as_slice() {
-            [one] if !one.is_empty() => Ok(PathBuf::from(one)),
-            _ => Err(ConfigError::new(
-                key,
-                value,
-                "one directory (several are not there yet)",
-            )),
-        }
     }
 
     fn check_quorum(&self) -> Result<(), ConfigError> {
@@ -371,11 +358,6 @@ impl Config {
     /// `node.id`.
     pub fn node_id(&self) -> NodeId {
         self.node_id
-    }
-
-    /// `log.dirs`, else `log.dir`.
-    pub fn log_dir(&self) -> &Path {
-        &self.log_dir
     }
 
     /// `listeners` without those of the controller; never empty.
@@ -572,7 +554,7 @@ mod tests {
         assert_eq!(config.listeners()[0].to_string(), "PLAINTEXT://127.0.0.1:9092");
         assert_eq!(config.group_initial_rebalance_delay_ms(), 0);
         assert_eq!(parse("").unwrap().0.group_initial_rebalance_delay_ms(), 3000);
-        assert_eq!(config.log_dir(), Path::new("./data"));
+        assert_eq!(config.log_dirs(), [PathBuf::from("./data")]);
         assert_eq!(config.node_id(), NodeId(1));
     }
 
@@ -619,7 +601,7 @@ mod tests {
                 "log.retention.ms=0",
                 "log.retention.ms = 0: expected -1 (for ever) or a whole number of at least 1",
             ),
-            ("log.dirs=/a,/b", "log.dirs = /a,/b: expected one directory"),
+            ("log.dirs=/a,,/b", "log.dirs = /a,,/b: expected directories"),
             (
                 "node.id=1\nbroker.id=2",
                 "broker.id = 2: expected the value of node.id, which is 1",

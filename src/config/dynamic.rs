@@ -1,6 +1,6 @@
 //! What may be set on a broker, or on all, while it runs (Kafka's `DynamicBrokerConfig.validateConfigs`).
 
-use super::broker::Config;
+use super::broker::{Config, cordoned};
 use super::listeners;
 use super::setting::{Effect, UpdateMode};
 use super::table::{broker_setting, family};
@@ -54,6 +54,7 @@ pub fn validate_broker_configs_together(
     before: &BTreeMap<String, String>,
     after: &BTreeMap<String, String>,
 ) -> Result<(), BrokerConfigError> {
+    check_cordoned(config, before, after)?;
     const PER_ADDRESS: &str = "max.connections.per.ip";
     const OVERRIDES: &str = "max.connections.per.ip.overrides";
     let is_none_let_in = match after.get(PER_ADDRESS) {
@@ -71,6 +72,21 @@ pub fn validate_broker_configs_together(
         return Err(BrokerConfigError { message });
     }
     Ok(())
+}
+
+/// What is cordoned now is a directory of this broker. What was before need not be any more.
+fn check_cordoned(
+    config: &Config,
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Result<(), BrokerConfigError> {
+    const CORDONED: &str = "cordoned.log.dirs";
+    match after.get(CORDONED) {
+        Some(value) if before.get(CORDONED) != Some(value) => cordoned(value, config.log_dirs())
+            .map(drop)
+            .map_err(|message| BrokerConfigError { message }),
+        _ => Ok(()),
+    }
 }
 
 fn check(name: &str, value: &str) -> Result<String, BrokerConfigError> {

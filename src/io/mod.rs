@@ -37,8 +37,8 @@ use std::future::Future;
 use crate::base::CoreId;
 
 pub use counters::{CoreCounters, Counters};
-pub use errors::{is_out_of_resources, may_pass};
-pub use files::{DirEntry, FileStatus, OpenOptions};
+pub use errors::{has_disk_failed, is_out_of_resources, may_pass};
+pub use files::{DirEntry, FileStatus, OpenOptions, Space};
 pub use ids::random_uuid;
 pub use options::{Elapsed, Options, Profile, Signal, StartError};
 pub use planted::Planted;

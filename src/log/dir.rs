@@ -282,12 +282,24 @@ fn make_dir_now(path: &Path) -> Result<(), LogError> {
 
 /// The partitions whose directories stand in the log directory `path`.
 pub fn partitions_now(path: &Path) -> Result<Vec<FoundPartition>, LogError> {
+    named_so_now(path, names::parse_partition_dir)
+}
+
+/// The copies in the log directory `path` of partitions that were to be moved there.
+pub fn unfinished_moves_now(path: &Path) -> Result<Vec<FoundPartition>, LogError> {
+    named_so_now(path, names::parse_future_partition_dir)
+}
+
+fn named_so_now(
+    path: &Path,
+    parse: fn(&str) -> Option<(&str, PartitionIndex)>,
+) -> Result<Vec<FoundPartition>, LogError> {
     let mut found = Vec::new();
     for entry in at(path, fs::read_dir_now(path))?
         .into_iter()
         .filter(|entry| entry.is_dir)
     {
-        if let Some((topic, partition)) = entry.name.to_str().and_then(names::parse_partition_dir) {
+        if let Some((topic, partition)) = entry.name.to_str().and_then(parse) {
             found.push(FoundPartition {
                 topic: topic.to_owned(),
                 partition,

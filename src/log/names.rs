@@ -102,9 +102,20 @@ fn marked_partition_dir(dir_name: &str, unique: [u8; 16], mark: &str) -> String 
 
 /// Whether `name` is one that [`deleted_partition_dir`] makes.
 pub fn is_deleted_partition_dir(name: &str) -> bool {
-    name.strip_suffix("-delete")
-        .and_then(|rest| rest.rsplit_once('.'))
-        .is_some_and(|(_, unique)| unique.len() == 32 && unique.bytes().all(|b| b.is_ascii_hexdigit()))
+    marked_part(name, "-delete").is_some()
+}
+
+/// Reads `<topic>-<partition>.<32 hex digits>-future`: a copy that Kafka was making of a partition, to move it here from another log
+/// directory.
+pub fn parse_future_partition_dir(name: &str) -> Option<(&str, PartitionIndex)> {
+    parse_partition_dir(marked_part(name, "-future")?)
+}
+
+/// What stands before the mark and its hex digits.
+fn marked_part<'a>(name: &'a str, mark: &str) -> Option<&'a str> {
+    let (dir_name, unique) = name.strip_suffix(mark)?.rsplit_once('.')?;
+    let is_unique = unique.len() == 32 && unique.bytes().all(|b| b.is_ascii_hexdigit());
+    is_unique.then_some(dir_name)
 }
 
 #[cfg(test)]
@@ -145,6 +156,25 @@ mod tests {
         ] {
             assert_eq!(parse_partition_dir(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_future_partitions_directory_names_its_partition() {
+        let unique = "0f".repeat(16);
+        let future = format!("a-b-7.{unique}-future");
+        assert_eq!(
+            parse_future_partition_dir(&future),
+            Some(("a-b", PartitionIndex(7)))
+        );
+        for other in [
+            "a-b-7",
+            "a-7.0f-future",
+            "a-7-future",
+            &format!("a.{unique}-future"),
+        ] {
+            assert_eq!(parse_future_partition_dir(other), None, "{other}");
+        }
+        assert_eq!(parse_partition_dir(&future), None);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Why an append or a read was refused, and the one place where that becomes a Kafka error code.
 
+use std::io;
+
+use crate::io::{has_disk_failed, may_pass};
 use crate::log;
 use crate::log::producers::SequenceError;
 use crate::wire::ErrorCode;
@@ -16,13 +19,17 @@ pub enum AppendError {
     Log(log::AppendError),
     /// A flush failed earlier.
     Offline,
+    /// It isn't open, for this reason.
+    Absent(ErrorCode),
 }
 
 /// Why a read was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadError {
-    /// The disk failed.
+    /// The disk refused.
     Disk,
+    /// The disk failed: see [`has_disk_failed`].
+    DiskFailed,
     /// The reader knows an older leader.
     FencedLeaderEpoch,
     /// The reader knows a newer leader.
@@ -66,8 +73,21 @@ impl From<log::ReadError> for ReadError {
             log::ReadError::OutOfRange { .. } => ReadError::OffsetOutOfRange,
             log::ReadError::Disk(error) => {
                 tracing::error!("finding a place in the log failed: {error}");
-                ReadError::Disk
+                match has_disk_failed(&error) {
+                    true => ReadError::DiskFailed,
+                    false => ReadError::Disk,
+                }
             }
+        }
+    }
+}
+
+impl AppendError {
+    /// What the disk said, if it failed in a way that doesn't pass: its directory must go offline.
+    pub fn disk_failure(&self) -> Option<&io::Error> {
+        match self {
+            AppendError::Log(log::AppendError::Disk(error)) if !may_pass(error) => Some(error),
+            _ => None,
         }
     }
 }
@@ -106,7 +126,7 @@ impl ReadError {
             ReadError::FencedLeaderEpoch => ErrorCode::FENCED_LEADER_EPOCH,
             ReadError::UnknownLeaderEpoch => ErrorCode::UNKNOWN_LEADER_EPOCH,
             ReadError::OffsetOutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
-            ReadError::Disk => ErrorCode::KAFKA_STORAGE_ERROR,
+            ReadError::Disk | ReadError::DiskFailed => ErrorCode::KAFKA_STORAGE_ERROR,
         }
     }
 }
@@ -140,6 +160,7 @@ impl From<AppendError> for Refusal {
             AppendError::Unfit(unfit) => Refusal::new(unfit.code(), unfit.to_string()),
             AppendError::Sequence(error) => Refusal::new(sequence_code(error), error.to_string()),
             AppendError::Log(error) => Refusal::new(log_code(&error), error.to_string()),
+            AppendError::Absent(code) => Refusal::from(code),
             AppendError::Offline => Refusal::new(
                 ErrorCode::KAFKA_STORAGE_ERROR,
                 "a flush of this partition failed: nothing more is written to it before a restart",

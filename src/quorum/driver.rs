@@ -212,6 +212,11 @@ impl Quorum {
         error
     }
 
+    /// Whether the disk failed: no change is taken any more.
+    pub fn has_failed(&self) -> bool {
+        self.state == State::Failed
+    }
+
     /// Flushes and closes the files. After a failure there is nothing that may be called clean.
     pub async fn close(self) -> io::Result<()> {
         if !matches!(self.state, State::Settled | State::Deposed) {

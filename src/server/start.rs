@@ -20,8 +20,8 @@ use crate::io::net::{Listener, Stream};
 use crate::io::{self, Options, Signal, signal};
 use crate::log::clean_start::CleanStart;
 use crate::shard::{
-    AddressIsFull, CONTROLLER_CORE, CleanStop, ConnectionLimits, Entrance, MAILBOX_MESSAGES, Message, Node,
-    Shard, Visitor,
+    AddressIsFull, CONTROLLER_CORE, CleanStop, ConnectionLimits, DataDirs, Entrance, MAILBOX_MESSAGES,
+    Message, Node, Shard, Visitor,
 };
 
 use super::connection::{self, Terms};
@@ -37,7 +37,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 struct Part {
     port: Port<Message>,
     listeners: Vec<BoundListener>,
-    clean_start: Arc<CleanStart>,
+    clean_start: Arc<Vec<CleanStart>>,
 }
 
 /// Runs the broker until it is told to stop.
@@ -76,7 +76,7 @@ impl Broker {
             u16::try_from(cpus.len()).map_err(|_| format!("ringlog.cores: {} are too many", cpus.len()))?;
         let bound = listeners::bind(&config, cpus.len())?;
         let ports = mesh::build(cpus.len(), MAILBOX_MESSAGES);
-        let clean_start = Arc::new(home.take_clean_start());
+        let clean_start = Arc::new(home.take_clean_starts());
         let part = |(port, listeners)| Part {
             port,
             listeners,
@@ -97,10 +97,9 @@ impl Broker {
             advertised: bound.advertised,
             controllers: bound.controllers,
             cores,
-            cluster_id: home.properties().cluster_id.clone(),
-            directory_id: home.properties().directory_id,
-            opened: home.opened(),
-            offsets: home.offsets().clone(),
+            cluster_id: home.cluster_id().to_owned(),
+            metadata_dir: home.metadata_dir(),
+            dirs: DataDirs::new(home.data_dirs()),
         });
         let outcome: Arc<Mutex<Result<CleanStop, String>>> =
             Arc::new(Mutex::new(Err("core 0 did not end".to_string())));
@@ -180,7 +179,8 @@ async fn lead(
         shard.start_compaction();
         shard.start_snapshots();
         print_ready(shard.node(), started);
-        wait_for_stop(&shard).await;
+        // What has failed so is left as it is: a stop would write more.
+        shard.unless_node_ends(wait_for_stop(&shard)).await?;
     }
     let stopped = shard.stop_all().await;
     println!("{}", io::counters());
@@ -209,10 +209,15 @@ fn print_ready(node: &Node, started: Instant) {
         "ringlog is ready on {} with {} cores, data in {}, after {} ms. Next: ringlog topic create ticks --bootstrap {}",
         shown.join(", "),
         node.cores,
-        node.config.log_dir().display(),
+        data_dirs(node),
         io::now().since(started).as_millis(),
         shown.first().map_or("HOST:PORT", String::as_str),
     );
+}
+
+fn data_dirs(node: &Node) -> String {
+    let paths = node.dirs.found().map(|(_, path, _)| path.display().to_string());
+    paths.collect::<Vec<_>>().join(", ")
 }
 
 async fn wait_for_stop(shard: &Shard) {

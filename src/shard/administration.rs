@@ -65,6 +65,7 @@ impl Shard {
             &self.config(),
         );
         self.commit(turn, decision.records).await?;
+        self.tell_cordoned_dirs().await?;
         Ok(decision.answers)
     }
 }

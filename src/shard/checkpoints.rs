@@ -1,20 +1,21 @@
-//! The offset checkpoints of the data directory, which core 0 writes for all cores: up to where each log is on stable storage, where it
+//! The offset checkpoints of the data directories, which core 0 writes for all cores: up to where each log is on stable storage, where it
 //! starts, and up to where it is committed and compacted (Kafka's `LogManager.checkpointLogRecoveryOffsets` and the like).
 //!
 //! Kafka's files name topics, not their ids. So none may name a topic that is gone: another one of that name would be opened by the
 //! offsets of the old. They are written anew at a start, before anybody can create a topic, and with every deletion, before the next change.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::base::{Offset, TopicPartition};
 use crate::io::local::Notify;
-use crate::io::{self, Planted, is_planted, write_whole};
+use crate::io::{self, Planted, is_planted, may_pass, write_whole};
 use crate::log::checkpoint::{self, Offsets};
 use crate::log::dir::{self, CheckpointedOffsets};
 use crate::partition::Partition;
 
+use super::data_dirs::DirIndex;
 use super::message::{Reply, Request};
 use super::{Shard, TimeSlice};
 
@@ -22,6 +23,8 @@ use super::{Shard, TimeSlice};
 #[derive(Clone, Copy, Debug)]
 pub struct PartitionOffsets {
     partition: TopicPartition,
+    /// Where it lies.
+    dir: DirIndex,
     recovery_point: Offset,
     /// Where its files don't tell.
     start: Option<Offset>,
@@ -30,11 +33,28 @@ pub struct PartitionOffsets {
     cleaned: Option<Offset>,
 }
 
+/// What is written of one core's partitions.
+#[derive(Debug, Default)]
+pub struct CoreOffsets {
+    /// Of those that are open.
+    pub offsets: Vec<PartitionOffsets>,
+    /// The directories that the core has given up: their partitions are not all among them.
+    pub offline: BTreeSet<DirIndex>,
+}
+
+impl CoreOffsets {
+    /// Adds another core's.
+    pub fn add(&mut self, other: CoreOffsets) {
+        self.offsets.extend(other.offsets);
+        self.offline.extend(other.offline);
+    }
+}
+
 /// What core 0 has written.
 #[derive(Default)]
 pub(super) struct Checkpoints {
-    /// The texts of the files, by their names.
-    written: RefCell<BTreeMap<&'static str, String>>,
+    /// The texts of the files, by their directories and names.
+    written: RefCell<BTreeMap<(DirIndex, &'static str), String>>,
     is_writing: Cell<bool>,
     written_once: Notify,
     /// How often it was asked for, and which of those the files cover: who waits meanwhile is served by one writing.
@@ -43,9 +63,10 @@ pub(super) struct Checkpoints {
 }
 
 impl PartitionOffsets {
-    fn of(partition: TopicPartition, replica: &Partition) -> PartitionOffsets {
+    fn of(partition: TopicPartition, dir: DirIndex, replica: &Partition) -> PartitionOffsets {
         PartitionOffsets {
             partition,
+            dir,
             recovery_point: match is_planted(Planted::RecoveryPointAhead) {
                 true => replica.log().end_offset(),
                 false => replica.log().recovery_point(),
@@ -57,11 +78,15 @@ impl PartitionOffsets {
     }
 
     /// As they are once it is closed.
-    pub(super) fn of_closing(partition: TopicPartition, replica: &Partition) -> PartitionOffsets {
+    pub(super) fn of_closing(
+        partition: TopicPartition,
+        dir: DirIndex,
+        replica: &Partition,
+    ) -> PartitionOffsets {
         PartitionOffsets {
             recovery_point: replica.log().end_offset(),
             high_watermark: replica.log().end_offset(),
-            ..PartitionOffsets::of(partition, replica)
+            ..PartitionOffsets::of(partition, dir, replica)
         }
     }
 }
@@ -80,19 +105,20 @@ impl Shard {
     }
 
     /// The offsets of this core's partitions.
-    pub(super) async fn offsets_here(&self) -> Vec<PartitionOffsets> {
+    pub(super) async fn offsets_here(&self) -> CoreOffsets {
         let mut offsets = Vec::new();
         let partitions = self.owned.borrow().all();
         let add = |partition| {
             let owned = self.owned.borrow();
-            offsets.extend(
-                owned
-                    .get(partition)
-                    .map(|replica| PartitionOffsets::of(partition, replica)),
-            );
+            let replica = owned.get(partition);
+            let placed = replica.and_then(|replica| Some((self.dir_here(replica)?, replica)));
+            offsets.extend(placed.map(|(dir, replica)| PartitionOffsets::of(partition, dir, replica)));
         };
         TimeSlice::default().each(partitions, add).await;
-        offsets
+        CoreOffsets {
+            offsets,
+            offline: self.online_dirs.offline(),
+        }
     }
 
     /// Writes the files that would say something else than they do. What can't be written is told, and tried again the next time: without it
@@ -115,44 +141,55 @@ impl Shard {
 
     async fn write_all_checkpoints(self: &Rc<Self>) {
         let replies = self.ask_peers(|| Request::Offsets).await;
-        let mut offsets = self.offsets_here().await;
+        let mut all = self.offsets_here().await;
         for reply in replies {
             if let Reply::Offsets(theirs) = reply {
-                offsets.extend(theirs);
+                all.add(theirs);
             }
         }
-        let offsets = self.named_offsets(offsets).await;
-        let files = [
-            (dir::RECOVERY_POINTS, &offsets.recovery_points),
-            (dir::START_OFFSETS, &offsets.start_offsets),
-            (dir::HIGH_WATERMARKS, &offsets.high_watermarks),
-            (dir::CLEANED, &offsets.cleaned),
-        ];
-        for (name, offsets) in files {
-            self.write_checkpoint(name, offsets).await;
+        for (index, offsets) in self.named_offsets(all).await.into_iter().enumerate() {
+            let files = offsets.iter().flat_map(|offsets| {
+                [
+                    (dir::RECOVERY_POINTS, &offsets.recovery_points),
+                    (dir::START_OFFSETS, &offsets.start_offsets),
+                    (dir::HIGH_WATERMARKS, &offsets.high_watermarks),
+                    (dir::CLEANED, &offsets.cleaned),
+                ]
+            });
+            for (name, offsets) in files {
+                self.write_checkpoint(DirIndex(index), name, offsets).await;
+            }
         }
     }
 
-    async fn write_checkpoint(&self, name: &'static str, offsets: &Offsets) {
+    async fn write_checkpoint(self: &Rc<Self>, dir: DirIndex, name: &'static str, offsets: &Offsets) {
         let text = checkpoint::encode_offsets(offsets);
-        if self.checkpoints.written.borrow().get(name) == Some(&text) {
+        let is_written = self.checkpoints.written.borrow().get(&(dir, name)) == Some(&text);
+        if is_written || !self.online_dirs.contains(dir) {
             return;
         }
-        let path = self.node.config.log_dir().join(name);
+        let path = self.node.dirs.get(dir).path.join(name);
         match write_whole(&path, text.clone().into()).await {
-            Ok(()) => _ = self.checkpoints.written.borrow_mut().insert(name, text),
-            Err(error) => tracing::error!("{}: {error}", path.display()),
+            Ok(()) => _ = self.checkpoints.written.borrow_mut().insert((dir, name), text),
+            Err(error) => {
+                tracing::error!("{}: {error}", path.display());
+                if !may_pass(&error) {
+                    self.fail_dir(dir, format!("{}: {error}", path.display()));
+                }
+            }
         }
     }
 
-    /// The offsets by the names of the topics, as the files have them.
-    pub(super) async fn named_offsets(&self, offsets: Vec<PartitionOffsets>) -> CheckpointedOffsets {
-        let mut named = CheckpointedOffsets::default();
+    /// The offsets by their directories, as its files have them, by the names of the topics; none of a directory that any core has given up.
+    pub(super) async fn named_offsets(&self, all: CoreOffsets) -> Vec<Option<CheckpointedOffsets>> {
+        let count = self.node.dirs.all().count();
+        let mut by_dir = vec![CheckpointedOffsets::default(); count];
         let add = |of: PartitionOffsets| {
             let image = self.image.borrow();
             let Some(topic) = image.topic(of.partition.topic) else {
                 return;
             };
+            let named = &mut by_dir[of.dir.0];
             let key = || (topic.name.clone(), of.partition.partition);
             named.recovery_points.insert(key(), of.recovery_point);
             named.high_watermarks.insert(key(), of.high_watermark);
@@ -163,7 +200,11 @@ impl Shard {
                 named.cleaned.insert(key(), cleaned);
             }
         };
-        TimeSlice::default().each(offsets, add).await;
-        named
+        TimeSlice::default().each(all.offsets, add).await;
+        let is_given_up = |dir| all.offline.contains(&dir);
+        let places = (0..).map(DirIndex).zip(by_dir);
+        places
+            .map(|(dir, named)| (!is_given_up(dir)).then_some(named))
+            .collect()
     }
 }

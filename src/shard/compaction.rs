@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::base::{Offset, TopicId, TopicPartition};
 use crate::io::local::Notify;
-use crate::io::{self, wall_now};
+use crate::io::{self, has_disk_failed, wall_now};
 use crate::log::compaction::{CompactionError, KeyMapLimits, Pace, Round};
 
 use super::{Shard, TimeSlice};
@@ -69,8 +69,7 @@ impl Shard {
         // The names of its files have changed.
         self.keep_up(partition);
         // It had to wait for this.
-        let expired = self.owned.borrow_mut().apply_retention(partition, wall_now());
-        expired.run().await;
+        self.apply_retention_to(partition).run().await;
         self.report(partition, outcome)
     }
 
@@ -141,7 +140,7 @@ impl Shard {
     }
 
     /// Tells what came of a round; whether to look for the next one at once.
-    fn report(&self, partition: TopicPartition, outcome: Result<Offset, CompactionError>) -> bool {
+    fn report(self: &Rc<Self>, partition: TopicPartition, outcome: Result<Offset, CompactionError>) -> bool {
         match outcome {
             Ok(_) | Err(CompactionError::Stopped) => return true,
             Err(CompactionError::Disk(error)) if error.kind() == ErrorKind::StorageFull => {
@@ -152,6 +151,10 @@ impl Shard {
                 if let Some(replica) = self.owned.borrow_mut().get_mut(partition) {
                     replica.go_offline();
                 }
+                self.read_failed(partition, "a compaction", &error);
+            }
+            Err(CompactionError::Disk(error)) if has_disk_failed(&error) => {
+                self.read_failed(partition, "a compaction", &error);
             }
             Err(error) => {
                 tracing::error!("{partition}: not compacted any more until the next start: {error}");

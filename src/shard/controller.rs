@@ -4,17 +4,18 @@
 //! every other; only then is it answered. Who comes meanwhile waits for its turn.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::base::{CoreId, TopicId};
+use crate::base::{CoreId, TopicId, TopicPartition};
 use crate::io::local::{Sender, oneshot};
 use crate::io::{Planted, is_planted, random_uuid, spawn, wall_now};
 use crate::log::clean_start;
 use crate::log::dir::CheckpointedOffsets;
+use crate::log::{LogError, Opened};
 use crate::metadata::Image;
 use crate::metadata::controller::{
     self, CreateError, CreatedTopic, DeleteError, DeleteTarget, DeletedTopic, ProducerIdBlock, Records,
@@ -26,6 +27,7 @@ use crate::wire::{DecodeError, ErrorCode, Str};
 
 use super::Shard;
 use super::asked::AskedFrame;
+use super::checkpoints::CoreOffsets;
 use super::message::{Reply, Request};
 
 /// The core that holds the metadata log.
@@ -50,10 +52,10 @@ pub type Deleted = Result<Vec<(DeleteTarget, Result<DeletedTopic, DeleteError>)>
 pub struct CleanStop {
     /// The broker's epoch (KIP-966).
     pub broker_epoch: i64,
-    /// Where its logs ended.
-    pub offsets: CheckpointedOffsets,
-    /// What they were like then.
-    pub logs: Vec<clean_start::Entry>,
+    /// Where the logs of each directory ended, in the order of `log.dirs`; none of one that is offline.
+    pub offsets: Vec<Option<CheckpointedOffsets>>,
+    /// What they were like then, by directory.
+    pub logs: Vec<Vec<clean_start::Entry>>,
 }
 
 /// Core 0's hold on the metadata log.
@@ -148,7 +150,8 @@ impl Shard {
     pub async fn open(self: &Rc<Self>) -> Result<(), String> {
         let failed = |error: &dyn std::fmt::Display| format!("cannot open the metadata log: {error}");
         let identity = self.node.identity();
-        let (quorum, image) = Quorum::open(&self.node.config, identity, self.node.opened, wall_now())
+        let dir = &self.node.metadata_dir;
+        let (quorum, image) = Quorum::open(&self.node.config, &dir.path, identity, dir.opened, wall_now())
             .await
             .map_err(|error| failed(&error))?;
         let controller = Controller::new(quorum);
@@ -159,11 +162,17 @@ impl Shard {
             self.refuse_partitions_without_their_log()
                 .map_err(|error| format!("log.dirs: {error}"))?;
         }
-        self.commit_start(&controller)
-            .await
-            .map_err(|error| failed(&error))?;
         self.set_strays_aside()
             .map_err(|error| format!("log.dirs: {error}"))?;
+        let found = self
+            .find_partitions()
+            .map_err(|error| format!("log.dirs: {error}"))?;
+        self.remove_unfinished_moves(&found)
+            .map_err(|error| format!("log.dirs: {error}"))?;
+        self.commit_start(&controller, &found)
+            .await
+            .map_err(|error| failed(&error))?;
+        self.warn_of_offline();
         let image = self.image.borrow().clone();
         let opened: Vec<_> = self
             .link
@@ -174,10 +183,11 @@ impl Shard {
         for opened in opened {
             outcome = outcome.and(opened.await);
         }
-        outcome.map_err(|error| format!("cannot open the logs: {error}"))
+        outcome.map_err(|error| format!("cannot open the logs: {error}"))?;
+        self.all_are_open()
     }
 
-    async fn open_peer(self: Rc<Self>, peer: CoreId, image: Image) -> Result<(), crate::log::LogError> {
+    async fn open_peer(self: Rc<Self>, peer: CoreId, image: Image) -> Result<(), LogError> {
         match self.link.ask(peer, Request::Open(Box::new(image))).await {
             Reply::Opened(opened) => opened,
             _ => unreachable!("an image is answered with what opening came to"),
@@ -186,19 +196,40 @@ impl Shard {
 
     /// Commits what a start adds to the log. The other cores have no image yet, and no core has a partition open: they
     /// are opened by the image that comes of this, each as its files were left.
-    async fn commit_start(&self, controller: &Controller) -> io::Result<()> {
+    async fn commit_start(
+        &self,
+        controller: &Controller,
+        found: &BTreeMap<TopicPartition, TopicId>,
+    ) -> io::Result<()> {
+        let node = self.node.id();
         let initial = controller::initial_records(&self.image.borrow());
         self.commit_to_image(controller, initial).await?;
-        let registration = self.node.registration(TopicId(random_uuid()));
+        self.take_broker_configs();
+        let incarnation = TopicId(random_uuid());
+        let registration = self.node.registration(
+            incarnation,
+            &self.image.borrow(),
+            &self.config(),
+            self.online_ids(),
+        );
         let register = controller::register_broker(&registration, self.image.borrow().next_offset());
         self.commit_to_image(controller, register).await?;
-        if self.node.opened == crate::log::Opened::AfterCrash && !is_planted(Planted::EpochNotBumped) {
-            let bumps = controller::bump_epochs_after_unclean_stop(&self.image.borrow(), self.node.id());
+        let all_online = self.online_dirs.offline().is_empty();
+        let assigned = controller::assign_directories(&self.image.borrow(), node, found, all_online);
+        self.commit_all_here(controller, assigned).await?;
+        let left = controller::leave_offline_directories(&self.image.borrow(), node);
+        self.commit_all_here(controller, left).await?;
+        if self.was_left_by_a_crash() && !is_planted(Planted::EpochNotBumped) {
+            let bumps = controller::bump_epochs_after_unclean_stop(&self.image.borrow(), node);
             self.commit_all_here(controller, bumps).await?;
         }
         // Behind the bumps, so that no partition gets two new epochs.
-        let elected = controller::elect_leaders(&self.image.borrow(), self.node.id());
+        let elected = controller::elect_leaders(&self.image.borrow(), node);
         self.commit_all_here(controller, elected).await
+    }
+
+    fn was_left_by_a_crash(&self) -> bool {
+        self.node.metadata_dir.opened == Opened::AfterCrash || self.node.dirs.is_any_after_crash()
     }
 
     /// Commits any number of records, as many batches as it takes.
@@ -299,7 +330,9 @@ impl Shard {
         controller: &Rc<Controller>,
         records: Records,
     ) -> Result<(), Refusal> {
-        for batch in controller.propose(records).await.map_err(refusal)? {
+        let proposed = controller.propose(records).await;
+        self.end_if_the_log_is_lost(controller);
+        for batch in proposed.map_err(refusal)? {
             let told = self.ask_peers(|| Request::Apply(batch.clone()));
             let is_one_gone = self.apply(&batch).await;
             told.await;
@@ -309,6 +342,16 @@ impl Shard {
         }
         self.snapshot_if_due(controller);
         Ok(())
+    }
+
+    /// A metadata log in doubt takes no more changes: as in Kafka, nothing goes on without it.
+    fn end_if_the_log_is_lost(&self, controller: &Controller) {
+        if controller.with_quorum(|quorum| quorum.has_failed()) == Some(true) {
+            let path = self.node.metadata_dir.path.display();
+            self.end_node(format!(
+                "the metadata log in {path} could not be written or flushed"
+            ));
+        }
     }
 
     /// Lets every core accept connections.
@@ -330,7 +373,9 @@ impl Shard {
             None => None,
         };
         let replies = self.ask_peers(|| Request::Stop).await;
-        let (mut outcome, mut offsets, mut logs) = (Ok(()), Vec::new(), Vec::new());
+        let (mut outcome, mut offsets) = (Ok(()), CoreOffsets::default());
+        let mut logs: Vec<Vec<clean_start::Entry>> = Vec::new();
+        logs.resize_with(self.node.dirs.all().count(), Vec::new);
         let theirs = replies.into_iter().filter_map(|reply| match reply {
             Reply::Closed(closed) => Some(closed),
             _ => None,
@@ -338,8 +383,9 @@ impl Shard {
         for closed in theirs.chain([self.close_owned().await]) {
             match closed {
                 Ok(closed) => {
-                    offsets.extend(closed.offsets);
-                    logs.extend(closed.logs);
+                    offsets.add(closed.offsets);
+                    let by_dir = closed.logs.into_iter();
+                    by_dir.for_each(|(dir, log)| logs[dir.0].push(log));
                 }
                 Err(error) => outcome = outcome.and(Err(error)),
             }

@@ -142,33 +142,42 @@ impl Shard {
     }
 
     /// One flush; up to where the partition is committed then.
-    async fn flush_once(&self, partition: TopicPartition) -> Result<Offset, ErrorCode> {
-        let plan = match self.owned.borrow_mut().get_mut(partition) {
-            None => return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
-            Some(replica) => replica.flush_plan(),
+    async fn flush_once(self: &Rc<Self>, partition: TopicPartition) -> Result<Offset, ErrorCode> {
+        let plan = {
+            let mut owned = self.owned.borrow_mut();
+            let absent = owned.why_absent(partition);
+            owned.get_mut(partition).ok_or(absent)?.flush_plan()
         };
         let outcome = match plan {
             Ok(plan) => plan.run().await,
             Err(error) => {
                 // Nothing was flushed, so nothing is in doubt; who sends its batch again has it flushed then.
                 tracing::warn!("{partition}: a flush could not begin: {error}");
+                self.write_failed(partition, "a flush", &error);
+                return Err(ErrorCode::KAFKA_STORAGE_ERROR);
+            }
+        };
+        let flushed = match outcome {
+            Ok(flushed) => flushed,
+            Err(error) => {
+                self.flush_failed(partition, &error);
                 return Err(ErrorCode::KAFKA_STORAGE_ERROR);
             }
         };
         let mut owned = self.owned.borrow_mut();
-        let Some(replica) = owned.get_mut(partition) else {
-            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
-        };
-        match outcome {
-            Ok(flushed) => {
-                replica.flushed(flushed, io::wall_now());
-                Ok(replica.committed())
-            }
-            Err(error) => {
-                tracing::error!("{partition}: a flush failed, nothing more is written to it: {error}");
-                replica.go_offline();
-                Err(ErrorCode::KAFKA_STORAGE_ERROR)
-            }
+        let absent = owned.why_absent(partition);
+        let replica = owned.get_mut(partition).ok_or(absent)?;
+        replica.flushed(flushed, io::wall_now());
+        Ok(replica.committed())
+    }
+    /// What the disk holds is not known: no error of a flush passes, but for want of descriptors, which is no fault of the disk.
+    fn flush_failed(self: &Rc<Self>, partition: TopicPartition, error: &std::io::Error) {
+        if !io::is_out_of_resources(error) {
+            return self.fail_dir_of(partition, &format!("a flush: {error}"));
+        }
+        tracing::error!("{partition}: a flush failed, nothing more is written to it: {error}");
+        if let Some(replica) = self.owned.borrow_mut().get_mut(partition) {
+            replica.go_offline();
         }
     }
 }

@@ -120,6 +120,7 @@ impl Shard {
             }),
             Err(error) => {
                 tracing::error!("a look-up in the log of {} failed: {error}", find.partition);
+                self.read_failed(find.partition, "a look-up", &error);
                 Err(ErrorCode::KAFKA_STORAGE_ERROR.into())
             }
         }

@@ -11,8 +11,10 @@ use crate::wire::batch::Arrived;
 
 use super::administration::{Altered, Grown};
 use super::asked::AskedFrame;
-use super::checkpoints::PartitionOffsets;
+use super::checkpoints::CoreOffsets;
 use super::controller::{Created, Deleted, NewTopics};
+use super::data_dirs::DirIndex;
+use super::log_sizes::LogSize;
 use super::lookup::{FindEpochEnd, FindOffset, FoundOffset};
 use super::places::{AddressIsFull, Visitor};
 use super::reading::{ReadAnswer, Wanted};
@@ -85,12 +87,20 @@ pub enum Request {
     Offsets,
     /// Apply a committed batch of metadata records (from core 0).
     Apply(Bytes),
+    /// Tell the sizes of these partitions, or of all.
+    LogSizes(Option<Vec<TopicPartition>>),
+    /// A log directory has failed (of core 0).
+    DirFailed { dir: DirIndex, reason: String },
+    /// Close what lies in a log directory that has failed (from core 0).
+    CloseDir(DirIndex),
     /// Accept connections (from core 0).
     Listen,
     /// Let all clients go (from core 0).
     EndClients,
     /// Close everything and end (from core 0).
     Stop,
+    /// End, and leave everything as it is (from core 0).
+    End,
 }
 
 /// Partitions to read on one core.
@@ -134,7 +144,9 @@ pub enum Reply {
     /// To [`Request::DeleteRecords`]: where the log starts now.
     Start(Result<Offset, Refusal>),
     /// To [`Request::Offsets`].
-    Offsets(Vec<PartitionOffsets>),
+    Offsets(CoreOffsets),
+    /// To [`Request::LogSizes`]: of those that are open.
+    LogSizes(Vec<LogSize>),
     /// To [`Request::Stop`].
     Closed(std::io::Result<ClosedLogs>),
     /// To all others.

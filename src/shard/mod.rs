@@ -11,14 +11,18 @@ mod clients;
 mod cold_reads;
 mod compaction;
 mod controller;
+mod data_dirs;
 mod deleting;
+mod dir_failure;
 mod fetch_session;
 mod fetching;
 mod flushing;
+mod found;
 
 mod join;
 mod large_requests;
 mod link;
+mod log_sizes;
 mod lookup;
 mod message;
 mod node;
@@ -52,7 +56,7 @@ use crate::io::mesh::Port;
 use crate::log::clean_start::CleanStart;
 use crate::metadata::Image;
 use crate::metadata::controller::ProducerIdBlock;
-use crate::partition::{Appended, Refusal, WatchGuard};
+use crate::partition::{AppendError, Appended, Refusal, WatchGuard};
 use crate::wire::ErrorCode;
 use crate::wire::batch::Arrived;
 
@@ -60,6 +64,8 @@ use checkpoints::Checkpoints;
 use cold_reads::ColdReads;
 use compaction::Compacting;
 use controller::Controller;
+use data_dirs::OnlineDirs;
+use dir_failure::Failures;
 use fetch_session::FetchSessions;
 use flushing::Flushing;
 use link::Link;
@@ -70,9 +76,10 @@ use topic_configs::TopicConfigs;
 
 pub use administration::{Altered, Grown};
 pub use asked::AskedFrame;
-pub use checkpoints::PartitionOffsets;
+pub use checkpoints::{CoreOffsets, PartitionOffsets};
 pub use clients::Clients;
 pub use controller::{CONTROLLER_CORE, CleanStop, Created, Deleted, NewTopics};
+pub use data_dirs::{DataDir, DataDirs, DirIndex, FoundDir};
 pub use fetch_session::{
     FetchContext, FetchTopicName, Planned, SessionOpening, SessionPartition, SessionRequest,
 };
@@ -80,9 +87,10 @@ pub use flushing::AppendedHere;
 pub use join::{AT_ONCE, join_all};
 pub use large_requests::{Admission, LargeRequests};
 pub use link::MAILBOX_MESSAGES;
+pub use log_sizes::{DirCondition, LogSize};
 pub use lookup::{FindEpochEnd, FindOffset, FoundOffset, OffsetTarget};
 pub use message::{Message, WatchId};
-pub use node::Node;
+pub use node::{MetadataDir, Node};
 pub use places::{AddressIsFull, ConnectionLimits, Entrance, Place, Visitor};
 pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};
 pub use time_slice::TimeSlice;
@@ -98,6 +106,9 @@ pub struct Shard {
     /// The node's settings with what the image sets on brokers over them.
     config: RefCell<Rc<Config>>,
     topic_configs: TopicConfigs,
+    online_dirs: OnlineDirs,
+    /// On core 0 only.
+    failures: Failures,
     owned: RefCell<Owned>,
     link: Rc<Link>,
     cold_reads: Rc<ColdReads>,
@@ -126,7 +137,7 @@ pub struct Shard {
     /// What core 0 told this core to do.
     orders: Orders,
     /// What the last stop left, until every log is open.
-    clean_start: RefCell<Arc<CleanStart>>,
+    clean_start: RefCell<Arc<Vec<CleanStart>>>,
 }
 
 /// Told from core 0 to every core.
@@ -140,7 +151,7 @@ struct Orders {
 impl Shard {
     /// The shard of the calling core, empty until it is told to open, and its task that answers the other cores. Logs are opened as
     /// `clean_start` has them.
-    pub fn start(node: Arc<Node>, port: Port<Message>, clean_start: Arc<CleanStart>) -> Rc<Shard> {
+    pub fn start(node: Arc<Node>, port: Port<Message>, clean_start: Arc<Vec<CleanStart>>) -> Rc<Shard> {
         let core = io::core();
         let fetch_sessions = FetchSessions::new(core, node.cores, node.config.fetch_sessions_max());
         let shard = Rc::new(Shard {
@@ -149,6 +160,8 @@ impl Shard {
             image: RefCell::new(Image::empty()),
             config: RefCell::new(Rc::new(node.config.clone())),
             topic_configs: TopicConfigs::default(),
+            online_dirs: OnlineDirs::new(&node.dirs),
+            failures: Failures::default(),
             link: Link::new(port, node.cores),
             cold_reads: ColdReads::start(),
             flushing: Flushing::default(),
@@ -252,7 +265,11 @@ impl Shard {
     }
 
     fn append_now(self: &Rc<Self>, partition: TopicPartition, batch: Arrived) -> Result<Appended, Refusal> {
-        let appended = self.owned.borrow_mut().append(partition, batch, io::wall_now())?;
+        let appended = self.owned.borrow_mut().append(partition, batch, io::wall_now());
+        if let Some(error) = appended.as_ref().err().and_then(AppendError::disk_failure) {
+            self.write_failed(partition, "an append", error);
+        }
+        let appended = appended?;
         if appended.needs_upkeep {
             self.keep_up(partition);
         }

@@ -1,7 +1,7 @@
 //! The partitions a core owns, and the budget that their tails share.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::base::{Instant, LeaderEpoch, PartitionIndex, Timestamp, TopicId, Topi
 use crate::config::{Config, TopicConfig};
 use crate::io;
 use crate::log::clean_start::LogLeft;
-use crate::log::{self, Dir, Log, LogError, LogOptions, OpenFiles, Opened, Recovery, Removal, Resume, names};
-use crate::partition::{Appended, Partition, Refusal};
+use crate::log::{self, Dir, Log, LogError, LogOptions, OpenFiles, Opened, Recovery, Removal, Resume};
+use crate::partition::{AppendError, Appended, Partition};
 use crate::wire::ErrorCode;
 use crate::wire::batch::Arrived;
 
@@ -30,13 +30,14 @@ pub struct Owned {
     closed: BTreeMap<TopicPartition, (Instant, Resume)>,
     /// Those whose files hold what they should not: out of service until a restart. Mostly none.
     damaged: BTreeSet<TopicPartition>,
+    /// Those that lie in a directory which is offline. Mostly none.
+    offline: BTreeSet<TopicPartition>,
     /// Who holds the batches of all tails, oldest first: one entry a batch.
     tail_order: VecDeque<TopicPartition>,
     tail_bytes: usize,
     tail_bytes_max: usize,
     /// What opening them took.
     recovery: Recovery,
-    log_dir: PathBuf,
     /// The files of all their logs.
     open_files: Rc<OpenFiles>,
     producer_id_expiration: Duration,
@@ -45,7 +46,8 @@ pub struct Owned {
 /// A partition as the image describes it.
 pub struct Assigned<'a> {
     pub partition: TopicPartition,
-    pub topic_name: &'a str,
+    /// Where its files are, or are to be.
+    pub dir: &'a Path,
     pub leader_epoch: LeaderEpoch,
     pub config: Rc<TopicConfig>,
     pub left: Left,
@@ -72,17 +74,17 @@ impl Left {
 }
 
 impl Owned {
-    /// None yet; directories and budgets of one of `cores` as configured.
+    /// None yet; budgets of one of `cores` as configured.
     pub fn new(config: &Config, cores: u16) -> Owned {
         Owned {
             partitions: BTreeMap::new(),
             closed: BTreeMap::new(),
             damaged: BTreeSet::new(),
+            offline: BTreeSet::new(),
             tail_order: VecDeque::new(),
             tail_bytes: 0,
             tail_bytes_max: config.tail_cache_bytes(),
             recovery: Recovery::default(),
-            log_dir: config.log_dir().to_path_buf(),
             open_files: OpenFiles::new(open_files_max(config, cores)),
             producer_id_expiration: config.producer_id_expiration(),
         }
@@ -113,7 +115,7 @@ impl Owned {
 
     /// Why a partition that the image gives to this core isn't open.
     pub fn why_absent(&self, partition: TopicPartition) -> ErrorCode {
-        match self.damaged.contains(&partition) {
+        match self.damaged.contains(&partition) || self.offline.contains(&partition) {
             true => ErrorCode::KAFKA_STORAGE_ERROR,
             false => ErrorCode::NOT_LEADER_OR_FOLLOWER,
         }
@@ -130,9 +132,9 @@ impl Owned {
         partition: TopicPartition,
         batch: Arrived,
         now: Timestamp,
-    ) -> Result<Appended, Refusal> {
+    ) -> Result<Appended, AppendError> {
         let Some(replica) = self.partitions.get_mut(&partition) else {
-            return Err(self.why_absent(partition).into());
+            return Err(AppendError::Absent(self.why_absent(partition)));
         };
         let appended = replica.append(batch, now)?;
         if appended.tail_bytes > 0 {
@@ -195,8 +197,8 @@ impl Owned {
             replica.update(assigned.leader_epoch, assigned.config, options);
             return Ok(());
         }
-        let dir = self.dir_of(assigned.topic_name, assigned.partition.partition);
-        let log = self.open(&dir, assigned.partition.topic, options, &assigned.left, now)?;
+        let dir = assigned.dir;
+        let log = self.open(dir, assigned.partition.topic, options, &assigned.left, now)?;
         let replica = Partition::new(log, assigned.leader_epoch, assigned.config, now);
         self.partitions.insert(assigned.partition, replica);
         Ok(())
@@ -231,11 +233,6 @@ impl Owned {
         Ok(log)
     }
 
-    /// Where a partition's files are.
-    pub fn dir_of(&self, topic_name: &str, partition: PartitionIndex) -> PathBuf {
-        self.log_dir.join(names::partition_dir(topic_name, partition))
-    }
-
     /// Makes sure that `dir` is the topic's own. What another topic of that name left there goes: its deletion was
     /// committed before this topic could be created.
     fn claim(&self, dir: &Path, topic: TopicId, opened: Opened) -> Result<(), LogError> {
@@ -257,12 +254,9 @@ impl Owned {
 
     /// Deletes a partition of a topic that is gone; its files go with the [`Removal`]. One that is gone too takes nothing.
     pub fn delete(&mut self, partition: TopicPartition) -> Result<Removal, LogError> {
-        let Some(mut replica) = self.partitions.remove(&partition) else {
+        let Some(replica) = self.take_out(partition) else {
             return Ok(Removal::default());
         };
-        while let Some(bytes) = replica.shrink_tail() {
-            self.tail_bytes -= bytes;
-        }
         let dir = replica.log().dir().to_path_buf();
         let delay = replica.abandon();
         match log::delete_now(&dir, io::random_uuid()) {
@@ -271,10 +265,47 @@ impl Owned {
         }
     }
 
+    /// Takes an open partition out, and its tail out of the budget.
+    fn take_out(&mut self, partition: TopicPartition) -> Option<Partition> {
+        let mut replica = self.partitions.remove(&partition)?;
+        while let Some(bytes) = replica.shrink_tail() {
+            self.tail_bytes -= bytes;
+        }
+        Some(replica)
+    }
+
+    /// Notes that a partition lies in a directory that is offline.
+    pub fn set_offline(&mut self, partition: TopicPartition) {
+        self.closed.remove(&partition);
+        self.offline.insert(partition);
+    }
+
+    /// Closes the partitions in the log directory `dir`, whose files nobody may touch any more; who waits for them is woken. How many they
+    /// were.
+    pub fn close_dir(&mut self, dir: &Path) -> usize {
+        let is_there =
+            |(_, replica): &(&TopicPartition, &Partition)| replica.log().dir().parent() == Some(dir);
+        let there = self
+            .partitions
+            .iter()
+            .filter(is_there)
+            .map(|(partition, _)| *partition);
+        let there: Vec<TopicPartition> = there.collect();
+        for partition in &there {
+            let _ = self.take_out(*partition).map(Partition::abandon);
+            self.set_offline(*partition);
+        }
+        // Entries of partitions that are gone would be settled twice if they came again.
+        self.tail_order
+            .retain(|partition| self.partitions.contains_key(partition));
+        there.len()
+    }
+
     /// Forgets what is left of a topic when its partitions are deleted.
     pub fn forget(&mut self, topic: TopicId) {
         self.closed.retain(|partition, _| partition.topic != topic);
         self.damaged.retain(|partition| partition.topic != topic);
+        self.offline.retain(|partition| partition.topic != topic);
         // Entries of partitions that are gone would be settled twice.
         self.tail_order.retain(|partition| partition.topic != topic);
     }
@@ -297,14 +328,11 @@ impl Owned {
     }
 
     /// Takes away what retention no longer keeps of a partition, if it is still there; the files go with the [`Removal`].
-    pub fn apply_retention(&mut self, partition: TopicPartition, now: Timestamp) -> Removal {
-        let Some(replica) = self.partitions.get_mut(&partition) else {
-            return Removal::default();
-        };
-        replica.apply_retention(now).unwrap_or_else(|error| {
-            tracing::error!("{partition}: retention failed: {error}");
-            Removal::default()
-        })
+    pub fn apply_retention(&mut self, partition: TopicPartition, now: Timestamp) -> std::io::Result<Removal> {
+        match self.partitions.get_mut(&partition) {
+            Some(replica) => replica.apply_retention(now),
+            None => Ok(Removal::default()),
+        }
     }
 
     /// Takes all partitions out, to be closed.

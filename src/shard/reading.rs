@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::base::{CoreId, LeaderEpoch, Offset, TopicPartition};
 use crate::io::local::{Receiver, oneshot};
 use crate::log::{AbortedPlan, AbortedTransaction, ReadPlan};
-use crate::partition::{Found, Interest, Isolation, Marks, ReadRange, Watch, end_of};
+use crate::partition::{Found, Interest, Isolation, Marks, ReadError, ReadRange, Watch, end_of};
 use crate::wire::ErrorCode;
 
 use super::message::{ReadRequest, Reply, Request, WatchId};
@@ -126,7 +126,7 @@ impl ReadAnswer {
 enum Begun {
     Done(ReadAnswer),
     Here(ReadAnswer, AbortedPlan),
-    OnDisk(Marks, ReadPlan, AbortedPlan),
+    OnDisk(TopicPartition, Marks, ReadPlan, AbortedPlan),
 }
 
 impl Shard {
@@ -209,8 +209,8 @@ impl Shard {
             answers.push(match begun {
                 Begun::Done(answer) => answer,
                 Begun::Here(answer, aborted) => name_aborted(answer, aborted).await,
-                Begun::OnDisk(marks, plan, aborted) => {
-                    name_aborted(self.finish_on_disk(marks, plan).await, aborted).await
+                Begun::OnDisk(partition, marks, plan, aborted) => {
+                    name_aborted(self.finish_on_disk(partition, marks, plan).await, aborted).await
                 }
             });
         }
@@ -228,6 +228,7 @@ impl Shard {
         let mut cold_bytes_left = self.cold_reads.allowance();
         let mut has_news = false;
         let mut begun = Vec::with_capacity(request.wanted.len());
+        let mut failed = Vec::new();
         for wanted in &request.wanted {
             let range = &wanted.range;
             let absent = owned.why_absent(wanted.partition);
@@ -263,10 +264,15 @@ impl Shard {
                     let bytes_max = range.bytes_max.min(cold_bytes_left);
                     cold_bytes_left -= bytes_max;
                     bytes_found += bytes_max.max(1);
-                    Begun::OnDisk(marks, plan.at_most(bytes_max), aborted)
+                    Begun::OnDisk(wanted.partition, marks, plan.at_most(bytes_max), aborted)
                 }
                 Ok(Found::Diverging(epoch, end)) => Begun::Done(answer(ReadOutcome::Diverging(epoch, end))),
-                Err(error) => Begun::Done(ReadAnswer::refused(error.code())),
+                Err(error) => {
+                    if error == ReadError::DiskFailed {
+                        failed.push(wanted.partition);
+                    }
+                    Begun::Done(ReadAnswer::refused(error.code()))
+                }
             };
             if let Begun::Done(answer) | Begun::Here(answer, _) = &one {
                 bytes_found += answer.bytes();
@@ -286,10 +292,19 @@ impl Shard {
                 }
             }
         }
+        drop(owned);
+        for partition in failed {
+            self.fail_dir_of(partition, "a look into an index");
+        }
         begun
     }
 
-    async fn finish_on_disk(&self, marks: Marks, plan: ReadPlan) -> ReadAnswer {
+    async fn finish_on_disk(
+        self: &Rc<Self>,
+        partition: TopicPartition,
+        marks: Marks,
+        plan: ReadPlan,
+    ) -> ReadAnswer {
         match self.cold_reads.read(plan).await {
             Ok(bytes) => {
                 let segments = if bytes.is_empty() { Vec::new() } else { vec![bytes] };
@@ -300,7 +315,8 @@ impl Shard {
                 }
             }
             Err(error) => {
-                tracing::error!("a read from the log failed: {error}");
+                tracing::error!("a read from the log of {partition} failed: {error}");
+                self.read_failed(partition, "a read", &error);
                 ReadAnswer::refused(ErrorCode::KAFKA_STORAGE_ERROR)
             }
         }

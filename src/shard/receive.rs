@@ -99,12 +99,25 @@ impl Shard {
                 self.apply(&batch).await;
                 Reply::Done
             }
+            Request::LogSizes(wanted) => Reply::LogSizes(self.log_sizes_here(wanted).await),
+            Request::DirFailed { dir, reason } => {
+                self.dir_has_failed(dir, reason).await;
+                Reply::Done
+            }
+            Request::CloseDir(dir) => {
+                self.close_dir_here(dir);
+                Reply::Done
+            }
             Request::Listen => {
                 self.order_listen();
                 Reply::Done
             }
             Request::EndClients => {
                 self.end_clients_here().await;
+                Reply::Done
+            }
+            Request::End => {
+                self.order_stop();
                 Reply::Done
             }
             Request::Stop => {

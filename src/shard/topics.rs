@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::base::{PartitionIndex, TopicId, TopicPartition};
-use crate::io::{now, random_uuid, spawn, wall_now};
-use crate::log::clean_start::{CleanStart, Entry, LogLeft};
-use crate::log::dir::{self, FoundPartition};
-use crate::log::{self, LogError, Opened, Removal, Resume};
-use crate::metadata::names::METADATA_TOPIC;
+use crate::base::{TopicId, TopicPartition};
+use crate::io::{has_disk_failed, now, spawn, wall_now};
+use crate::log::clean_start::{Entry, LogLeft};
+use crate::log::{self, LogError, Opened, Removal, Resume, names};
 use crate::metadata::{Change, Image, Topic};
 use crate::wire::batch::BatchView;
 
-use super::checkpoints::PartitionOffsets;
+use super::checkpoints::{CoreOffsets, PartitionOffsets};
+use super::data_dirs::DirIndex;
 use super::opening::Progress;
 use super::owned::{Assigned, Left};
 use super::{CONTROLLER_CORE, Shard, TimeSlice, join_all};
@@ -29,9 +29,9 @@ const CLOSING_AT_ONCE: usize = 32;
 #[derive(Debug, Default)]
 pub struct ClosedLogs {
     /// Where each ended.
-    pub offsets: Vec<PartitionOffsets>,
-    /// What each was like, of those that the next start can take so.
-    pub logs: Vec<Entry>,
+    pub offsets: CoreOffsets,
+    /// What each was like, and where it lies, of those that the next start can take so.
+    pub logs: Vec<(DirIndex, Entry)>,
 }
 
 /// When a topic's partitions are opened.
@@ -51,63 +51,6 @@ impl Shard {
         self.open_owned().await
     }
 
-    /// Beside a new metadata log no partition can stand: it is the log that is missing, and nothing is to be touched.
-    pub(super) fn refuse_partitions_without_their_log(&self) -> Result<(), LogError> {
-        let found = dir::partitions_now(self.node.config.log_dir())?;
-        match found.into_iter().find(|found| found.topic != METADATA_TOPIC) {
-            None => Ok(()),
-            Some(found) => Err(LogError::Io {
-                path: found.path,
-                error: io::Error::other(
-                    "a partition is here, and the metadata log that knows its topic is not: put __cluster_metadata-0 back",
-                ),
-            }),
-        }
-    }
-
-    /// Sets aside what stands in the log directory and is no partition of the image: the topic was deleted, and the process
-    /// died before its files were.
-    pub(super) fn set_strays_aside(&self) -> Result<(), LogError> {
-        for found in dir::partitions_now(self.node.config.log_dir())? {
-            if found.topic == METADATA_TOPIC {
-                continue;
-            }
-            let Some(reason) = self.is_stray(&found)? else {
-                continue;
-            };
-            let aside = log::set_aside_now(&found.path, random_uuid()).map_err(|error| LogError::Io {
-                path: found.path.clone(),
-                error,
-            })?;
-            tracing::warn!("{} {reason}: it is now {}", found.path.display(), aside.display());
-        }
-        Ok(())
-    }
-
-    /// Why the found directory is no partition of the image; by the topic's id, or by its name where no id stands.
-    /// After a crash records without an id may be those of a topic that had this name before.
-    fn is_stray(&self, found: &FoundPartition) -> Result<Option<&'static str>, LogError> {
-        let image = self.image.borrow();
-        let named = image.topic_by_name(&found.topic);
-        if let Some(topic) = named
-            && topic.partitions.contains_key(&found.partition)
-            && self
-                .left(topic.id, found.partition)
-                .is_some_and(|left| left.is_as_it_was_now(&found.path))
-        {
-            return Ok(None);
-        }
-        let topic = match log::read_topic_id_now(&found.path, self.node.opened)? {
-            Some(written) => named.filter(|topic| topic.id == written),
-            None if self.node.opened == Opened::AfterCrash && log::has_batches_now(&found.path)? => {
-                return Ok(Some("has records, and a crash has left no topic id beside them"));
-            }
-            None => named,
-        };
-        let is_known = topic.is_some_and(|topic| topic.partitions.contains_key(&found.partition));
-        Ok((!is_known).then_some("belongs to no topic of this cluster"))
-    }
-
     /// Opens every partition of the image that this core owns.
     pub(super) async fn open_owned(self: &Rc<Self>) -> Result<(), LogError> {
         self.take_broker_configs();
@@ -116,16 +59,19 @@ impl Shard {
         let mut progress = Progress::begin(topics.len());
         for topic in topics {
             for (partition, error) in self.take_topic(topic, When::AtStart, &mut slice).await {
-                match error.is_damage() {
-                    true => tracing::error!("{partition} is out of service: {error}"),
-                    false => return Err(error),
+                match &error {
+                    error if error.is_damage() => tracing::error!("{partition} is out of service: {error}"),
+                    LogError::Io { error: cause, .. } if has_disk_failed(cause) => {
+                        self.fail_dir_of_closed(partition, &error);
+                    }
+                    _ => return Err(error),
                 }
             }
             progress.tell_now_and_then(self.core, self.owned.borrow().recovery());
         }
         progress.tell_if_long(self.core, self.owned.borrow().recovery());
         // It is of no use any more, and large.
-        self.clean_start.replace(Arc::new(CleanStart::default()));
+        self.clean_start.replace(Arc::default());
         Ok(())
     }
 
@@ -162,6 +108,7 @@ impl Shard {
         for topic in touched {
             for (partition, error) in self.take_topic(topic, When::Later, &mut slice).await {
                 tracing::error!("{partition} stays closed until it is asked for: {error}");
+                self.fail_dir_of_closed(partition, &error);
             }
         }
         is_one_gone
@@ -200,7 +147,7 @@ impl Shard {
     }
 
     /// Lays what the image sets on brokers over the node's own settings.
-    fn take_broker_configs(&self) {
+    pub(super) fn take_broker_configs(&self) {
         let config = {
             let image = self.image.borrow();
             let on_broker = image.broker_configs(self.node.id());
@@ -248,7 +195,7 @@ impl Shard {
         slice: &mut TimeSlice,
     ) -> Vec<(TopicPartition, LogError)> {
         let mut failed = Vec::new();
-        for some in self.assigned_here(topic).chunks(MADE_AT_ONCE) {
+        for some in self.assigned_online(topic).chunks(MADE_AT_ONCE) {
             let made = some.iter().map(|partition| self.make_files(*partition));
             for (partition, is_made) in some.iter().zip(join_all(made).await) {
                 let left = match when {
@@ -268,26 +215,60 @@ impl Shard {
         failed
     }
 
-    /// How a partition was left when the node started.
+    /// How a partition's directory was left, what its checkpoints said of the partition when the node started, and what the log was like.
     fn left_before(&self, partition: TopicPartition) -> Left {
+        let (opened, resume) = self.as_found(partition);
+        let dir = {
+            let image = self.image.borrow();
+            let state = image.partition(partition.topic, partition.partition);
+            state.and_then(|state| self.node.dir_of(state))
+        };
         Left {
-            opened: self.node.opened,
-            resume: self.checkpointed(partition),
-            log: self.left(partition.topic, partition.partition),
+            opened,
+            resume,
+            log: dir.and_then(|dir| self.left(dir, partition)),
         }
     }
 
-    fn left(&self, topic: TopicId, partition: PartitionIndex) -> Option<LogLeft> {
-        self.clean_start.borrow().log(TopicPartition { topic, partition })
+    /// What the last stop left of a log in a directory.
+    pub(super) fn left(&self, dir: DirIndex, partition: TopicPartition) -> Option<LogLeft> {
+        self.clean_start.borrow().get(dir.0)?.log(partition)
     }
 
-    /// What the checkpoints said of a partition when the node started.
-    fn checkpointed(&self, partition: TopicPartition) -> Resume {
+    /// How a partition's directory was left, and what its checkpoints said of the partition when the node started.
+    fn as_found(&self, partition: TopicPartition) -> (Opened, Resume) {
         let image = self.image.borrow();
-        let topic = image.topic(partition.topic);
-        topic.map_or(Resume::default(), |topic| {
-            self.node.offsets.resume(&topic.name, partition.partition)
-        })
+        let found = image.topic(partition.topic).and_then(|topic| {
+            let dir = self.node.dir_of(topic.partitions.get(&partition.partition)?)?;
+            let found = self.node.dirs.get(dir).found.as_ref()?;
+            Some((found.opened, found.resume(&topic.name, partition.partition)))
+        });
+        found.unwrap_or((Opened::AfterCrash, Resume::default()))
+    }
+
+    /// Where the files of a partition are, or are to be; `None` of one that the image doesn't have, or whose directory is offline.
+    fn place_of(&self, partition: TopicPartition) -> Option<PathBuf> {
+        let image = self.image.borrow();
+        let topic = image.topic(partition.topic)?;
+        let dir = self.node.dir_of(topic.partitions.get(&partition.partition)?)?;
+        let path = &self.node.dirs.get(dir).path;
+        let name = || names::partition_dir(&topic.name, partition.partition);
+        self.online_dirs.contains(dir).then(|| path.join(name()))
+    }
+
+    /// A partition can't be opened because its disk has failed.
+    fn fail_dir_of_closed(self: &Rc<Self>, partition: TopicPartition, error: &LogError) {
+        let dir = {
+            let image = self.image.borrow();
+            let state = image.partition(partition.topic, partition.partition);
+            state.and_then(|state| self.node.dir_of(state))
+        };
+        if let (Some(dir), LogError::Io { error: cause, .. }) = (dir, error)
+            && has_disk_failed(cause)
+        {
+            self.fail_dir(dir, error.to_string());
+            self.owned.borrow_mut().set_offline(partition);
+        }
     }
 
     /// Makes the files of a partition that has none yet; false when it is open, or was here before.
@@ -295,14 +276,23 @@ impl Shard {
         if self.owned.borrow().get(partition).is_some() {
             return false;
         }
-        let dir = {
-            let image = self.image.borrow();
-            let Some(topic) = image.topic(partition.topic) else {
-                return false;
-            };
-            self.owned.borrow().dir_of(&topic.name, partition.partition)
-        };
-        log::make_files(&dir).await
+        match self.place_of(partition) {
+            Some(dir) => log::make_files(&dir).await,
+            None => false,
+        }
+    }
+
+    /// A topic's partitions that this core is to have, without those whose directory is offline: these are noted as such.
+    fn assigned_online(&self, topic: TopicId) -> Vec<TopicPartition> {
+        let (online, offline): (Vec<_>, Vec<_>) = self
+            .assigned_here(topic)
+            .into_iter()
+            .partition(|partition| self.place_of(*partition).is_some());
+        let mut owned = self.owned.borrow_mut();
+        offline
+            .into_iter()
+            .for_each(|partition| owned.set_offline(partition));
+        online
     }
 
     /// A topic's partitions that this core is to have.
@@ -325,8 +315,20 @@ impl Shard {
     /// Opens a partition as the image describes it, or takes over what changed of one that is open. One that the image does not
     /// have is left alone.
     fn take(self: &Rc<Self>, partition: TopicPartition, left: Left) -> Result<(), LogError> {
+        // Its directory may have failed while its files were made.
+        let Some(dir) = self.place_of(partition) else {
+            let is_known = self
+                .image
+                .borrow()
+                .partition(partition.topic, partition.partition)
+                .is_some();
+            if is_known {
+                self.owned.borrow_mut().set_offline(partition);
+            }
+            return Ok(());
+        };
         let image = self.image.borrow();
-        let Some((topic, state)) = image
+        let Some((_, state)) = image
             .topic(partition.topic)
             .and_then(|topic| Some((topic, topic.partitions.get(&partition.partition)?)))
         else {
@@ -337,7 +339,7 @@ impl Shard {
         };
         let assigned = Assigned {
             partition,
-            topic_name: &topic.name,
+            dir: &dir,
             leader_epoch: state.leader_epoch,
             config,
             left,
@@ -371,23 +373,29 @@ impl Shard {
                 .by_ref()
                 .take(CLOSING_AT_ONCE)
                 .map(|(partition, replica)| async move {
-                    let offsets = PartitionOffsets::of_closing(partition, &replica);
+                    let dir = self.dir_here(&replica);
+                    let placed = dir.map(|dir| (dir, PartitionOffsets::of_closing(partition, dir, &replica)));
                     let closed = replica.close().await;
                     if let Err(error) = &closed {
                         tracing::error!("{partition}: closing failed: {error}");
                     }
-                    (partition, offsets, closed)
+                    (partition, placed, closed)
                 });
-            for (partition, offsets, closed) in join_all(closing).await {
-                all.offsets.push(offsets);
+            for (partition, placed, closed) in join_all(closing).await {
+                let dir = placed.map(|(dir, offsets)| {
+                    all.offsets.offsets.push(offsets);
+                    dir
+                });
                 match closed {
-                    Ok(left) => all
-                        .logs
-                        .extend(left.and_then(|left| Entry::new(partition, &left))),
+                    Ok(left) => {
+                        let log = left.and_then(|left| Entry::new(partition, &left));
+                        all.logs.extend(dir.zip(log));
+                    }
                     Err(error) => outcome = outcome.and(Err(error)),
                 }
             }
         }
+        all.offsets.offline = self.online_dirs.offline();
         outcome.map(|()| all)
     }
 

@@ -56,7 +56,7 @@ impl Shard {
         self.kept_up.tasks.set(self.kept_up.tasks.get() - 1);
     }
 
-    async fn keep_up_until_done(&self, partition: TopicPartition) {
+    async fn keep_up_until_done(self: &Rc<Self>, partition: TopicPartition) {
         while !self.kept_up.is_over.get() {
             let begun = match self.owned.borrow_mut().get_mut(partition) {
                 None => return,
@@ -77,12 +77,7 @@ impl Shard {
                     tracing::warn!("{partition}: its files wait: {error}");
                     io::sleep(PAUSE).await;
                 }
-                Err(error) => {
-                    tracing::error!(
-                        "{partition}: its files could not be kept up, nothing more is written to it: {error}"
-                    );
-                    return;
-                }
+                Err(error) => return self.write_failed(partition, "the upkeep of its files", &error),
             }
         }
     }

@@ -67,7 +67,8 @@ fn what_a_setting_promises_and_is_not_there_refuses_to_start() {
             "advertised.listeners",
         ),
         ("log.dirs=", "log.dirs"),
-        ("log.dirs=/tmp/one,/tmp/two", "log.dirs"),
+        ("log.dirs=/tmp/one,", "log.dirs"),
+        ("cordoned.log.dirs=/elsewhere", "cordoned.log.dirs"),
     ] {
         let broker = Broker::not_started(&[setting]);
         let ended = Running::spawn(&mut broker.command()).wait();

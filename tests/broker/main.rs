@@ -27,6 +27,7 @@ mod idle_partitions;
 mod kill;
 mod kill_rounds;
 mod limits;
+mod log_dirs;
 mod mixed;
 mod offsets;
 mod producers;

@@ -18,6 +18,7 @@ use ringlog::wire::messages::delete_records_request::{
 use ringlog::wire::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use ringlog::wire::messages::describe_cluster_request::DescribeClusterRequest;
 use ringlog::wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use ringlog::wire::messages::describe_log_dirs_request::DescribeLogDirsRequest;
 use ringlog::wire::messages::describe_topic_partitions_request::{
     DescribeTopicPartitionsRequest, TopicRequest,
 };
@@ -110,6 +111,7 @@ fn ask_everything(client: &mut Client, broker: &Broker) -> i64 {
                 23 => client.offset_for_leader_epoch(version, produced),
                 32 => client.describe_configs(version),
                 33 => client.alter_configs(version),
+                35 => client.describe_log_dirs(version),
                 36 => client.sasl_authenticate(version),
                 37 => client.create_partitions(version),
                 44 => client.incremental_alter_configs(version),
@@ -165,6 +167,15 @@ impl Client {
     fn sasl_authenticate(&mut self, version: i16) {
         let answer = self.connection.call(version, &SaslAuthenticateRequest::default());
         assert_eq!(answer.error_code, ErrorCode::ILLEGAL_SASL_STATE.0);
+    }
+
+    /// Told by `log_dirs` in more detail.
+    fn describe_log_dirs(&mut self, version: i16) {
+        let all = DescribeLogDirsRequest { topics: None };
+        let answer = self.connection.call(version, &all);
+        let dir = answer.results.iter().next().expect("the data directory");
+        let is_there = dir.topics.iter().any(|topic| topic.name.as_ref() == TOPIC);
+        assert!(is_there && dir.error_code == 0);
     }
 
     fn advertised(&mut self) -> ApiVersionsResponse<'static> {

@@ -202,6 +202,13 @@ quorum() {
         grep -q "Leader" "$scratch/replicas"
 }
 
+log_dirs() {
+    tool org.apache.kafka.tools.LogDirsCommand --bootstrap-server "$bootstrap" --describe --topic-list "$keyed" >"$scratch/dirs" || return 1
+    cat "$scratch/dirs"
+    grep -q "\"partition\":\"$keyed-0\",\"size\":[1-9][0-9]*,\"offsetLag\":0,\"isFuture\":false" "$scratch/dirs" &&
+        grep -q '"error":null' "$scratch/dirs"
+}
+
 controller_endpoints() {
     tool org.apache.kafka.tools.ClusterTool list-endpoints --bootstrap-controller "$controller" >"$scratch/endpoints" || return 1
     grep -q "${controller##*:} .*controller" "$scratch/endpoints"
@@ -233,6 +240,7 @@ check get_offsets_tells_every_special_time special_times
 check kafka_cluster_tells_the_id cluster_id
 check kafka_broker_api_versions_lists_the_apis api_versions
 check kafka_features_describes_them features
+check kafka_log_dirs_tells_sizes log_dirs
 if [ -n "$data" ]; then
     check kafka_dump_log_reads_the_segments dump_segments
     check kafka_dump_log_reads_the_metadata_log dump_metadata_log

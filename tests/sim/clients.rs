@@ -13,6 +13,8 @@ use ringlog::client::{
 use ringlog::io::{self, wall_now};
 use ringlog::wire::batch::{self, BatchBuilder};
 use ringlog::wire::compression::Codec;
+use ringlog::wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use ringlog::wire::messages::fetch_response::FetchResponse;
 use ringlog::wire::messages::init_producer_id_request::InitProducerIdRequest;
 use ringlog::wire::messages::init_producer_id_response::InitProducerIdResponse;
 use ringlog::wire::messages::list_offsets_request::{
@@ -255,11 +257,48 @@ pub async fn await_more(bootstrap: HostPort) -> Result<(), ClientError> {
 
 /// Adds a record to partition 0, trying once.
 pub async fn produce_one(bootstrap: HostPort) -> Result<i64, ClientError> {
+    let value = Value { client: 0, number: 0 };
+    produce_to(bootstrap, 0, value).await
+}
+
+/// Adds a record to a partition, trying once; where it is.
+pub async fn produce_to(bootstrap: HostPort, partition: i32, value: Value) -> Result<i64, ClientError> {
     let cluster = connect(bootstrap).await;
     let topic = topic_id(&cluster).await;
-    let value = Value { client: 0, number: 0 };
     let batch = filled(BatchBuilder::new(Codec::None), &[value]);
-    produce(&cluster, topic, 0, -1, batch).await
+    produce(&cluster, topic, partition, -1, batch).await
+}
+
+/// What a partition holds, trying once: up to a megabyte.
+pub async fn read_partition(bootstrap: HostPort, partition: i32) -> Result<Vec<Read>, ClientError> {
+    let cluster = connect(bootstrap).await;
+    let asked = FetchPartition {
+        partition,
+        current_leader_epoch: -1,
+        last_fetched_epoch: -1,
+        partition_max_bytes: 1 << 20,
+        ..Default::default()
+    };
+    let request = FetchRequest {
+        max_bytes: 1 << 20,
+        session_epoch: -1,
+        topics: vec![FetchTopic {
+            topic_id: topic_id(&cluster).await,
+            partitions: vec![asked].into(),
+            ..Default::default()
+        }]
+        .into(),
+        ..Default::default()
+    };
+    let answer = cluster.any().await?.call(&request).await?;
+    let response: FetchResponse<'_> = answer.decode()?;
+    let topic = response.responses.iter().next().expect("the topic asked for");
+    let partition = topic.partitions.iter().next().expect("the partition asked for");
+    match (ErrorCode(partition.error_code), &partition.records) {
+        (ErrorCode::NONE, Some(Records::Wire(bytes))) => Ok(records_in(bytes, 0)),
+        (ErrorCode::NONE, _) => Ok(Vec::new()),
+        (code, _) => Err(ClientError::refused("a read", code, None)),
+    }
 }
 
 /// Sends requests of several kinds without waiting for answers, all on one connection; each must be answered.

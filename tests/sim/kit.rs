@@ -108,6 +108,15 @@ impl Setup {
         outcome.expect("a clean stop");
     }
 
+    /// Waits for the end of a broker that can't go on; its reason.
+    pub fn expect_ended(&mut self) -> String {
+        let broker = self.broker.take().expect("it runs");
+        let ended = self.sim.pass_until(PATIENCE, || broker.cores().has_ended());
+        assert!(ended, "the broker did not end");
+        let outcome = self.sim.on(self.host, || broker.join());
+        outcome.expect_err("no stop was asked for")
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.sim.kill(self.host);

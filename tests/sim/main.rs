@@ -14,6 +14,7 @@ mod clean_stops;
 mod clients;
 mod compaction;
 mod kit;
+mod log_dirs;
 mod metadata;
 mod model;
 mod nodes;

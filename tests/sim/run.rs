@@ -76,7 +76,9 @@ impl Run {
     fn new(seed: u64, plan: Plan) -> Run {
         // Segments end every few moments, with time to settle or without, and are known to be flushed soon, so that deaths meet all that.
         let roll = ["log.roll.ms=400", "log.roll.ms=20", "log.roll.ms=3"][seed as usize % 3];
+        let dirs = ["log.dirs=/data", "log.dirs=/data,/second"][seed as usize % 2];
         let mut settings = vec![
+            dirs,
             "log.index.interval.bytes=256",
             roll,
             "log.flush.offset.checkpoint.interval.ms=150",

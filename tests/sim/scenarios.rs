@@ -51,10 +51,10 @@ fn a_topic_that_was_never_flushed_is_usable_after_the_loss_of_power() {
     }
 }
 
-/// Every way in which a disk refuses is answered with KAFKA_STORAGE_ERROR. Without room the partition takes records again when there
-/// is some; after a failed write or flush at the latest when the broker was started again.
+/// A disk without room, or one that takes a part of a write, is answered with KAFKA_STORAGE_ERROR, and the partition takes records again when
+/// there is some. A failed write or flush ends a node that has no other disk. A restart takes records in any case.
 #[test]
-fn what_the_disk_refuses_is_a_storage_error() {
+fn what_the_disk_refuses_is_a_storage_error_or_the_end() {
     /// From the bytes that are stored.
     type Disk = fn(u64) -> Faults;
     let full: Disk = |used| Faults {
@@ -81,16 +81,22 @@ fn what_the_disk_refuses_is_a_storage_error() {
             let client = setup.sim.add_host(1);
             assert_eq!(produces(&setup, client), Ok(()), "{way}, {ack}");
             setup.sim.set_faults(faults(setup.sim.stored_bytes(setup.host)));
-            assert_eq!(
-                produces(&setup, client),
-                Err(ErrorCode::KAFKA_STORAGE_ERROR),
-                "{way}, {ack}"
-            );
-            setup.sim.set_faults(Faults::none());
             if passes {
+                let refused = Err(ErrorCode::KAFKA_STORAGE_ERROR);
+                assert_eq!(produces(&setup, client), refused, "{way}, {ack}");
+                setup.sim.set_faults(Faults::none());
                 assert_eq!(produces(&setup, client), Ok(()), "{way}, {ack}: it passes");
+                setup.crash();
+            } else {
+                let bootstrap = setup.bootstrap();
+                setup.sim.run(client, move || async move {
+                    drop(clients::produce_one(bootstrap).await)
+                });
+                let reason = setup.expect_ended();
+                assert!(reason.contains("/data has failed"), "{way}, {ack}: {reason}");
+                setup.sim.set_faults(Faults::none());
+                setup.crash();
             }
-            setup.crash();
             setup.start();
             assert_eq!(produces(&setup, client), Ok(()), "{way}, {ack}: started again");
             setup.stop();

@@ -143,10 +143,8 @@ pub const LOGS: &[Setting] = &[
         .dynamic(),
     bool("log.preallocate", "false", PREALLOCATE).dynamic(),
     long("log.dir.failure.timeout.ms", at_least(1), "30000", "How long a failed directory may go unreported.")
-        .inert("there is one data directory; its failure stops the node"),
-    list("cordoned.log.dirs", "", "Directories that take no new partition.")
-        .per_broker()
-        .inert("there is one data directory"),
+        .inert("the controller is on this node and knows at once"),
+    list("cordoned.log.dirs", "", "Directories of `log.dirs` that take no new partition; `*` for all.").per_broker(),
     long("log.local.retention.bytes", at_least(-2), "-2", "Size kept here of a tiered log.")
         .dynamic()
         .inert(NO_TIERING),

@@ -35,12 +35,20 @@ pub const NODE: &[Setting] = &[
     list(
         "log.dir",
         "./data",
-        "The data directory, when `log.dirs` isn't set.",
+        "The data directories, when `log.dirs` isn't set.",
     ),
-    list("log.dirs", "", "The data directory. One; several come later.").unset(),
-    text("metadata.log.dir", "", "Where the metadata log stands.")
-        .unset()
-        .refused("the metadata log stands in the data directory"),
+    list(
+        "log.dirs",
+        "",
+        "The data directories. A new partition goes to the one that has the fewest.",
+    )
+    .unset(),
+    text(
+        "metadata.log.dir",
+        "",
+        "Where the metadata log stands: in the first data directory, unless this says otherwise.",
+    )
+    .unset(),
     list(
         "controller.listener.names",
         "CONTROLLER",
@@ -244,7 +252,7 @@ pub const REPLICATION: &[Setting] = &[
         "Threads that move replicas between directories.",
     )
     .unset()
-    .inert("there is one data directory"),
+    .inert("replicas stay in their directory"),
     int(
         "replica.fetch.backoff.ms",
         at_least(0),

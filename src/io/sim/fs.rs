@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::super::{DirEntry, FileStatus, OpenOptions};
+use super::super::{DirEntry, FileStatus, OpenOptions, Space};
 use super::disk::Inode;
 use super::faults::Operation;
 use super::world::{self, Host};
@@ -400,6 +400,20 @@ pub fn read_dir_now(path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
     let entries = host.disk.borrow().list(path.as_ref())?;
     let entry = |(name, is_dir)| DirEntry { name, is_dir };
     Ok(entries.into_iter().map(entry).collect())
+}
+
+/// How much room the host has: all that it can store counts as one file system.
+///
+/// # Errors
+/// EIO, of what is broken.
+pub fn space_now(path: impl AsRef<Path>) -> io::Result<Space> {
+    meet_breakage(path.as_ref(), Operation::Read)?;
+    let total_bytes = world::with(|world| world.faults.borrow().disk_bytes_max);
+    let used = world::place().host.disk.borrow().used_bytes();
+    Ok(Space {
+        total_bytes,
+        usable_bytes: total_bytes.saturating_sub(used),
+    })
 }
 
 /// Whether something is at `path`.

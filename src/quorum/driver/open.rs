@@ -25,22 +25,23 @@ const REPLAY_BYTES_MAX: usize = 1 << 20;
 const METADATA_TOPIC_ID: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 
 impl Quorum {
-    /// Opens the metadata log in the data directory, or begins one; replays it, and wins the election of the only voter. Blocks
+    /// Opens the metadata log in `log_dir`, or begins one; replays it, and wins the election of the only voter. Blocks
     /// but for the flushes: for the start. The image that comes back is committed and on stable storage.
     ///
     /// # Errors
     /// Damage, by file and place; other voters than this node; the disk's.
     pub async fn open(
         config: &Config,
+        log_dir: &Path,
         identity: Identity,
         opened: Opened,
         now: Timestamp,
     ) -> Result<(Quorum, Image), QuorumError> {
-        let (mut quorum, mut image) = Quorum::replay_now(config, identity, opened, now)?;
+        let (mut quorum, mut image) = Quorum::replay_now(config, log_dir, identity, opened, now)?;
         quorum.flush_what_was_found().await?;
         let committed = quorum.campaign(now).await?;
         apply_all(&mut image, &committed)?;
-        quorum.settle(config.log_dir(), &mut image, now).await?;
+        quorum.settle(log_dir, &mut image, now).await?;
         Ok((quorum, image))
     }
 
@@ -55,11 +56,12 @@ impl Quorum {
 
     fn replay_now(
         config: &Config,
+        log_dir: &Path,
         identity: Identity,
         opened: Opened,
         now: Timestamp,
     ) -> Result<(Quorum, Image), QuorumError> {
-        let dir = format::metadata_dir(config.log_dir());
+        let dir = format::metadata_dir(log_dir);
         make_dir_now(&dir, opened).map_err(QuorumError::Open)?;
         snapshot::tidy_now(&dir).map_err(QuorumError::Open)?;
         let snapshots = held_now(&dir)?;

@@ -31,7 +31,7 @@ const IDENTITY: Identity = Identity {
 };
 
 async fn try_open(dir: &Path, opened: Opened) -> Result<(Quorum, Image), QuorumError> {
-    Quorum::open(&config(dir), IDENTITY, opened, NOW).await
+    Quorum::open(&config(dir), dir, IDENTITY, opened, NOW).await
 }
 
 async fn open(dir: &Path, opened: Opened) -> (Quorum, Image) {
@@ -43,7 +43,7 @@ async fn open_as(dir: &Path, directory: &str) -> Result<(Quorum, Image), QuorumE
         directory: TopicId::parse(directory).unwrap(),
         ..IDENTITY
     };
-    Quorum::open(&config(dir), identity, Opened::AfterCleanStop, NOW).await
+    Quorum::open(&config(dir), dir, identity, Opened::AfterCleanStop, NOW).await
 }
 
 /// All of an image but where in the log it stands: each start adds a batch of its own.

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::file::to_system;
-use crate::io::{DirEntry, FileStatus};
+use crate::io::{DirEntry, FileStatus, Space};
 
 /// Makes `path` and the directories above it that are missing.
 ///
@@ -61,6 +62,25 @@ pub fn read_dir_now(path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
     }
     entries.sort();
     Ok(entries)
+}
+
+/// How much room the file system has that `path` lies in.
+///
+/// # Errors
+/// The system's.
+pub fn space_now(path: impl AsRef<Path>) -> io::Result<Space> {
+    let path = to_system(path.as_ref())?;
+    let mut found = MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: a valid path, and room for the answer.
+    if unsafe { libc::statvfs(path.as_ptr(), found.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: zeroed at first and then filled whole.
+    let found = unsafe { found.assume_init() };
+    Ok(Space {
+        total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+        usable_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+    })
 }
 
 /// Whether something is at `path`.

@@ -6,6 +6,6 @@ mod file;
 
 pub use directory::{
     DirLock, create_dir_all_now, exists_now, read_dir_now, read_whole_now, remove_dir_all_now,
-    remove_file_now, rename_now, status_now, sync_dir_now, write_whole_now,
+    remove_file_now, rename_now, space_now, status_now, sync_dir_now, write_whole_now,
 };
 pub use file::{File, Stdin, create_dir, remove_dir, remove_file, rename, stdin};
