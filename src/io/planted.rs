@@ -23,11 +23,25 @@ pub enum Planted {
     SpareForgotten,
     /// The recovery point runs ahead of what is on stable storage.
     RecoveryPointAhead,
+    /// A truncation leaves the producer states as they were.
+    TruncationLeavesProducers,
+    /// Retention takes one segment more than has expired.
+    RetentionTakesOneMore,
+    /// A full table of keys forgets where one was last.
+    FullKeyMapForgets,
+    /// A compacted segment counts before the names of its files are durable.
+    SwapNotFlushed,
+    /// A sealed segment counts as durable before its records are flushed.
+    SettledUnflushed,
+    /// Records that were deleted on request come back after a crash.
+    DeletedStartLost,
+    /// A look-up in a time index begins behind the right place.
+    TimeIndexBehind,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Planted; 10] = [
+    pub const ALL: [Planted; 17] = [
         Planted::AckBeforeWrite,
         Planted::ProducerStateNotRebuilt,
         Planted::IndexOffByOne,
@@ -38,5 +52,12 @@ impl Planted {
         Planted::UnflushedShown,
         Planted::SpareForgotten,
         Planted::RecoveryPointAhead,
+        Planted::TruncationLeavesProducers,
+        Planted::RetentionTakesOneMore,
+        Planted::FullKeyMapForgets,
+        Planted::SwapNotFlushed,
+        Planted::SettledUnflushed,
+        Planted::DeletedStartLost,
+        Planted::TimeIndexBehind,
     ];
 }

@@ -174,6 +174,27 @@ impl AbortedIndex {
         self.last_written = self.pending.drain(..entries).next_back().or(self.last_written);
     }
 
+    /// Forgets the transactions whose markers lie at or behind `end`, in the file too.
+    pub fn truncate_now(&mut self, place: &Place, end: Offset) -> io::Result<()> {
+        self.pending.retain(|entry| entry.last_offset < end);
+        if self.last_written.is_none_or(|last| last.last_offset < end) {
+            return Ok(());
+        }
+        let file = File::open_now(place.path(names::TXN_INDEX), OpenOptions::read_write())?;
+        let source = Source::blocking(file.clone());
+        let (mut kept, mut above) = (0, self.written);
+        while kept < above {
+            let middle = kept + (above - kept) / 2;
+            match ready(read_block(&source, middle, 1))?[0].last_offset < end {
+                true => kept = middle + 1,
+                false => above = middle,
+            }
+        }
+        file.set_len_now((kept * ENTRY_BYTES) as u64)?;
+        *self = AbortedIndex::open_now(place)?;
+        Ok(())
+    }
+
     /// Forgets everything, and removes the file.
     pub fn clear_now(&mut self, place: &Place) -> io::Result<()> {
         match fs::remove_file_now(place.path(names::TXN_INDEX)) {

@@ -79,9 +79,16 @@ pub fn encode_epochs(epochs: &[EpochStart]) -> String {
     )
 }
 
-/// Reads [`encode_epochs`]: epochs and offsets must both rise.
+/// Reads [`encode_epochs`]: epochs and offsets must both rise. Unlike the offsets' files this one is replaced without a flush, so that
+/// a crash may cut it: a last line that isn't ended may have been longer.
 pub fn decode_epochs(text: &str) -> Result<Vec<EpochStart>, Malformed> {
     const EXPECTED: &str = "an epoch and its start offset, both above the line before";
+    if !text.is_empty() && !text.ends_with('\n') {
+        return Err(Malformed {
+            line: text.lines().count(),
+            expected: "the end of the line",
+        });
+    }
     let mut epochs: Vec<EpochStart> = Vec::new();
     for (at, line) in decode(text)? {
         let parsed = (|| {

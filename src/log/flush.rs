@@ -131,7 +131,8 @@ impl FlushPlan {
     }
 }
 
-async fn sync_if_there(path: &Path) -> io::Result<()> {
+/// Flushes a file that may have been deleted.
+pub async fn sync_if_there(path: &Path) -> io::Result<()> {
     match open_patiently(path).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         opened => opened?.sync_data().await,
@@ -164,8 +165,9 @@ impl Log {
     pub fn flush_plan(&mut self) -> io::Result<FlushPlan> {
         self.write_epochs_now()?;
         let mut batches = Vec::new();
-        if self.flushed < self.end_offset {
+        if self.flushed < self.end_offset || self.cut.is_some() {
             let first = self.segment_of(self.flushed).max(self.first_unsettled());
+            let first = self.cut.map_or(first, |cut| first.min(self.segment_of(cut)));
             for segment in &self.segments[first..] {
                 batches.push(segment.file_now()?);
             }
@@ -187,6 +189,7 @@ impl Log {
             self.end_offset
         );
         self.flushed = self.flushed.max(flushed.upto);
+        self.cut = None;
         if let Some(names) = flushed.names {
             self.names.flushed(names);
         }
@@ -229,7 +232,7 @@ impl Log {
         let is_renamed = !segment.is_named();
         segment.name_now()?;
         segment.trim_now()?;
-        let is_written = segment.seal_now()?;
+        let is_written = segment.seal_now()? || segment.has_unflushed_indexes();
         let mut others = Vec::new();
         if is_renamed || is_written || !is_active {
             self.names.changed();

@@ -69,6 +69,26 @@ impl fmt::Display for BatchProblem {
     }
 }
 
+/// Whether `bytes` begin with a whole message of Kafka's formats 0 or 1, before 0.11 (`LegacyRecord`): offset, size, CRC-32 of what
+/// follows it, magic.
+pub fn is_old_message(bytes: &[u8]) -> bool {
+    const SIZE_AT: usize = 8;
+    const CRC_AT: usize = 12;
+    const MAGIC_AT: usize = 16;
+    let int = |at: usize| {
+        let bytes = bytes.get(at..at + 4)?;
+        Some(u32::from_be_bytes(bytes.try_into().expect("four bytes")))
+    };
+    let is_whole = || {
+        let behind = CRC_AT.checked_add(int(SIZE_AT)? as usize)?;
+        let body = bytes.get(MAGIC_AT..behind)?;
+        let mut crc = flate2::Crc::new();
+        crc.update(body);
+        Some(matches!(body.first(), Some(0 | 1)) && Some(crc.sum()) == int(CRC_AT))
+    };
+    is_whole().unwrap_or(false)
+}
+
 impl BatchHeader {
     /// Reads the header that `bytes` begin with.
     pub fn parse(bytes: &[u8]) -> Result<BatchHeader, BatchProblem> {

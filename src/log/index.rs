@@ -345,6 +345,28 @@ impl<E: Entry> Index<E> {
         bytes
     }
 
+    /// Keeps the entries before the first that `is_kept` says no to, and after which it says so to all; in the file too.
+    pub fn truncate_now(&mut self, place: &Place, is_kept: impl Fn(&E) -> bool) -> io::Result<()> {
+        let (mut kept, mut above) = (0, self.entry_count());
+        while kept < above {
+            let middle = kept + (above - kept) / 2;
+            match is_kept(&self.entry_now(place, middle)?) {
+                true => kept = middle + 1,
+                false => above = middle,
+            }
+        }
+        self.pending.truncate(kept.saturating_sub(self.written));
+        if kept < self.written {
+            self.file_now(place)?.set_len_now((kept * E::BYTES) as u64)?;
+            self.written = kept;
+        }
+        self.last = match kept {
+            0 => None,
+            _ => Some(self.entry_now(place, kept - 1)?),
+        };
+        Ok(())
+    }
+
     /// The `n`th entry.
     pub fn entry_now(&self, place: &Place, n: usize) -> io::Result<E> {
         if let Some(pending) = n.checked_sub(self.written) {

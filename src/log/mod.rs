@@ -10,8 +10,8 @@
 //! [`Log::open_now`] checks every batch that was not known to be flushed and cuts what is torn.
 //!
 //! Pages, from the inside out: `names`, `checkpoint`, `snapshot`, `header`, `index`, `txn_index` are formats; `producers` and
-//! `epochs` are pure machines; `walk`, `aborted` and `segment` are one file each; this page, `open`, `read`, `lookup`, `transactions`, `flush`
-//! and `retention` are the log; `compaction` rewrites it; `dir` is the directory that the logs stand in.
+//! `epochs` are pure machines; `walk`, `aborted` and `segment` are one file each; this page, `open`, `read`, `lookup`, `transactions`, `flush`,
+//! `retention` and `truncation` are the log; `compaction` rewrites it; `dir` is the directory that the logs stand in.
 
 mod aborted;
 pub mod checkpoint;
@@ -39,6 +39,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod transactions;
+mod truncation;
 pub mod txn_index;
 mod upkeep;
 pub mod walk;
@@ -49,8 +50,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::{LeaderEpoch, Offset, Timestamp, TopicId};
-use crate::io::OpenOptions;
 use crate::io::fs::{self, File};
+use crate::io::{OpenOptions, Planted, is_planted};
 use crate::log::compaction::CompactionState;
 use crate::log::epochs::Epochs;
 use crate::log::flush::Names;
@@ -69,6 +70,7 @@ pub use open_files::{Dir, OpenFiles};
 pub use read::{ReadError, ReadLimits, ReadPlan};
 pub use removal::Removal;
 pub use transactions::AbortedPlan;
+pub use truncation::{Truncated, Truncation};
 pub use txn_index::AbortedTransaction;
 pub use upkeep::{Upkeep, Upkept};
 
@@ -136,6 +138,8 @@ pub struct Log {
     end_offset: Offset,
     /// Every batch before it is on stable storage. Invariant: flushed <= end_offset.
     flushed: Offset,
+    /// The base of a segment that a truncation has cut; until a flush a crash may bring back what it had.
+    cut: Option<Offset>,
     /// The file of the next segment, made beforehand.
     spare: SpareState,
     /// Something of [`Log::begin_upkeep`] is under way.
@@ -218,9 +222,12 @@ impl Log {
         self.start_offset
     }
 
-    /// The start offset, if it lies inside a segment and so must be [checkpointed](dir::CheckpointedOffsets).
+    /// The start offset, if it lies inside a segment and so must be [checkpointed](dir::CheckpointedOffsets); or if files before it were
+    /// taken away, and a crash may bring them back.
     pub fn start_to_checkpoint(&self) -> Option<Offset> {
-        (self.start_offset > self.segments[0].base()).then_some(self.start_offset)
+        let is_inside = self.start_offset > self.segments[0].base();
+        let is_doubtful = self.start_offset > Offset(0) && self.names.are_unflushed();
+        ((is_inside || is_doubtful) && !is_planted(Planted::DeletedStartLost)).then_some(self.start_offset)
     }
 
     /// The next record's offset.
@@ -237,6 +244,7 @@ impl Log {
     /// what is behind it.
     pub fn recovery_point(&self) -> Offset {
         match self.unsettled() {
+            _ if is_planted(Planted::RecoveryPointAhead) => self.end_offset,
             0 => self.flushed,
             _ => self.flushed.min(self.segments[self.first_unsettled()].base()),
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::base::{Offset, Timestamp};
 use crate::io::fs::{self, File};
 use crate::io::{OpenOptions, Planted, is_planted};
-use crate::log::checkpoint::{self, Malformed};
+use crate::log::checkpoint::{self, EpochStart, Malformed};
 use crate::log::compaction::{self, CompactionState};
 use crate::log::dir::Opened;
 use crate::log::epochs::Epochs;
@@ -17,6 +17,7 @@ use crate::log::flush::Names;
 use crate::log::header::{BatchHeader, BatchProblem, HEADER_BYTES};
 use crate::log::index::Place;
 use crate::log::producers::ProducerStates;
+use crate::log::retention::secure_snapshot_now;
 use crate::log::segment::{Segment, Tail};
 use crate::log::upkeep::SpareState;
 use crate::log::walk::{Source, Step, Walk, bad_batch, ready};
@@ -171,6 +172,7 @@ impl Log {
             start_offset: resume.start_offset,
             end_offset: resume.start_offset,
             flushed: Offset(i64::MAX),
+            cut: None,
             spare: SpareState::None,
             is_kept_up: false,
             producers: ProducerStates::default(),
@@ -226,7 +228,7 @@ impl Log {
         {
             self.rebuild_trusted_now(n, files, now, recovery)?;
         }
-        let epochs_known = self.load_epochs_now()?;
+        let epochs_known = self.load_epochs_now(opened)?;
         self.load_producers_now(files, from, epochs_known, now)?;
         self.recover_now(from, now, recovery)?;
         if opened == Opened::AfterCrash && is_planted(Planted::ProducerStateNotRebuilt) {
@@ -273,13 +275,16 @@ impl Log {
     /// is none.
     fn first_doubtful_now(&mut self, opened: Opened, resume: Resume) -> Result<usize, LogError> {
         let count = self.segments.len();
-        // Whether a spare is the log's next segment, the one before it tells.
+        // Whether a spare is the log's next segment, the one before it tells; and that one need not be settled.
         let first_spare = self.segments.iter().position(|segment| !segment.is_named());
         if opened == Opened::AfterCrash || first_spare.is_some() {
             let after = self
                 .segments
                 .partition_point(|segment| segment.base() <= resume.recovery_point);
-            return Ok(after.min(first_spare.unwrap_or(count)).saturating_sub(1));
+            let from = after.min(first_spare.unwrap_or(count)).saturating_sub(1);
+            // Where the log starts says nothing of where it ends.
+            self.end_offset = self.segments.get(from).map_or(self.end_offset, Segment::base);
+            return Ok(from);
         }
         // An empty last segment doesn't tell whether it is the log's end or what is left of a roll that failed.
         let tail_from = self
@@ -308,7 +313,8 @@ impl Log {
         recovery: &mut Recovery,
     ) -> Result<(), LogError> {
         // Which transactions were open where it begins.
-        let (mut producers, from) = self.newest_snapshot_now(files, self.segments[n].base(), now)?;
+        let (mut producers, from) =
+            self.newest_snapshot_now(&files.snapshots, self.segments[n].base(), now)?;
         self.replay_segments_now(n, from, |header, batch| {
             remember_producer(&mut producers, header, batch, now);
         })?;
@@ -321,6 +327,8 @@ impl Log {
             remember_producer(&mut producers, header, batch, now)
         });
         let scanned = at(&path, rebuilt)?;
+        // They may be before the recovery point, and then the next start trusts them.
+        at(&path, segment.sync_indexes_now())?;
         recovery.segments_scanned += 1;
         recovery.bytes_scanned += scanned.valid_bytes;
         match scanned.problem {
@@ -334,9 +342,17 @@ impl Log {
     }
 
     /// Reads the epochs' file; false when there is none to be trusted.
-    fn load_epochs_now(&mut self) -> Result<bool, LogError> {
+    fn load_epochs_now(&mut self, opened: Opened) -> Result<bool, LogError> {
+        let base = self.segments.first().map_or(self.start_offset, Segment::base);
+        let start = base.max(self.start_offset);
         match read_text_now(&self.dir.join(names::LEADER_EPOCHS), checkpoint::decode_epochs) {
             Ok(entries) => {
+                // A crash may leave a file that was replaced empty, and of a start that was moved up this file alone.
+                let is_whole = |entries: &Vec<EpochStart>| {
+                    opened == Opened::AfterCleanStop
+                        || entries.first().is_some_and(|first| first.start <= start)
+                };
+                let entries = entries.filter(is_whole);
                 let known = entries.is_some();
                 self.epochs = Epochs::new(entries.unwrap_or_default());
                 self.epochs_unwritten = !known;
@@ -363,12 +379,15 @@ impl Log {
             .segments
             .get(doubtful_from)
             .map_or(self.end_offset, Segment::base);
-        let (mut producers, from) = self.newest_snapshot_now(files, until, now)?;
+        let (mut producers, from) = self.newest_snapshot_now(&files.snapshots, until, now)?;
         self.snapshot_offset = from;
         let mut epochs = std::mem::take(&mut self.epochs);
         let replay_from = if epochs_known { from } else { Offset(0) };
         self.replay_segments_now(doubtful_from, replay_from, |header, batch| {
-            epochs.assign(header.leader_epoch, header.base_offset);
+            // Of what is known the table knows the beginning too.
+            if epochs.latest().is_none_or(|latest| latest < header.leader_epoch) {
+                epochs.assign(header.leader_epoch, header.base_offset);
+            }
             if header.base_offset >= from {
                 remember_producer(&mut producers, header, batch, now);
             }
@@ -379,13 +398,13 @@ impl Log {
 
     /// The newest good snapshot of producer states at or before `until`, and its offset; without one no states, and the log's
     /// first offset.
-    fn newest_snapshot_now(
+    pub(super) fn newest_snapshot_now(
         &self,
-        files: &Files,
+        snapshots: &BTreeSet<Offset>,
         until: Offset,
         now: Timestamp,
     ) -> Result<(ProducerStates, Offset), LogError> {
-        for &offset in files.snapshots.range(..=until).rev() {
+        for &offset in snapshots.range(..=until).rev() {
             let path = self.dir.join(names::offset_file(offset, names::SNAPSHOT));
             let bytes = at(&path, fs::read_whole_now(&path, snapshot::BYTES_MAX))?;
             if let Ok(mut states) = snapshot::decode(&bytes) {
@@ -398,7 +417,7 @@ impl Log {
     }
 
     /// Goes over the headers of the first `count` segments from `from` on; see [`replay_now`].
-    fn replay_segments_now(
+    pub(super) fn replay_segments_now(
         &self,
         count: usize,
         from: Offset,
@@ -438,19 +457,18 @@ impl Log {
                 // A roll failed here, and the log went on in the segment before.
                 return self.remove_segments_behind_now(at_segment, recovery);
             }
-            if !segment.is_named() {
+            if at_segment > from && !segment.is_named() && segment.follows() != Some(self.end_offset) {
                 // Between the two something was lost that no flush had covered, and so nothing behind it was promised.
-                if at_segment > 0 && segment.follows() != Some(self.end_offset) {
-                    return self.remove_segments_behind_now(at_segment, recovery);
-                }
-                at(&path, segment.name_now())?;
-                self.names.changed();
+                return self.remove_segments_behind_now(at_segment, recovery);
             }
-            let base = segment.base();
+            let (base, is_named) = (segment.base(), segment.is_named());
             if at_segment > from {
                 // It may be where the next recovery begins, and what is before may be deleted by then.
                 let path = self.dir.join(names::offset_file(base, names::SNAPSHOT));
                 at(&path, self.write_snapshot_now(base))?;
+            }
+            if !is_named {
+                at(&path, self.name_segment_now(at_segment))?;
             }
             let segment = &mut self.segments[at_segment];
             let path = segment.path(names::LOG);
@@ -470,8 +488,11 @@ impl Log {
             at_segment += 1;
             if let Some(problem) = scanned.problem {
                 let position = scanned.valid_bytes;
-                // No torn write makes a file begin with a batch of an older format: this is data, and not ours to cut.
-                let is_old = position == 0 && matches!(problem, BatchProblem::Magic(0 | 1));
+                // A file that begins with a message of an older format is data, and not ours to cut; a torn write looks like one only at
+                // first sight.
+                let is_old = position == 0
+                    && matches!(problem, BatchProblem::Magic(0 | 1))
+                    && at(&path, self.segments[at_segment - 1].is_old_now())?;
                 // What an append that failed has left, and a crash did not let be cut off: the log went on in the next segment.
                 let next = self.segments.get(at_segment);
                 let is_leftover =
@@ -501,6 +522,18 @@ impl Log {
         Ok(())
     }
 
+    /// Gives a segment its own name, which says that the one before it is settled.
+    fn name_segment_now(&mut self, n: usize) -> io::Result<()> {
+        if let Some(before) = n.checked_sub(1) {
+            let base = self.segments[n].base();
+            self.segments[before].sync_now()?;
+            secure_snapshot_now(&self.dir.join(names::offset_file(base, names::SNAPSHOT)), None)?;
+        }
+        self.segments[n].name_now()?;
+        self.names.changed();
+        Ok(())
+    }
+
     fn remove_segments_behind_now(&mut self, kept: usize, recovery: &mut Recovery) -> Result<(), LogError> {
         for segment in self.segments.split_off(kept) {
             recovery.segments_removed += 1;
@@ -520,6 +553,8 @@ impl Log {
         if self.end_offset >= self.start_offset {
             return Ok(());
         }
+        // First: another start must not know producers that this one has forgotten.
+        self.remove_snapshots_now()?;
         for segment in std::mem::take(&mut self.segments) {
             self.remove_segment_files_now(segment.base())?;
         }
@@ -556,8 +591,17 @@ impl Log {
             let wanted = *offset <= self.end_offset
                 && (bases.contains(offset) || (Some(offset) == newest && *offset > active));
             if !wanted {
-                let path = self.dir.join(names::offset_file(*offset, names::SNAPSHOT));
-                at(&path, fs::remove_file_now(&path))?;
+                remove_if_there_now(&self.dir.join(names::offset_file(*offset, names::SNAPSHOT)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_snapshots_now(&self) -> Result<(), LogError> {
+        for entry in at(&self.dir, fs::read_dir_now(&self.dir))? {
+            let file = entry.name.to_str().and_then(names::parse_offset_file);
+            if file.is_some_and(|file| file.kind == names::SNAPSHOT) {
+                remove_if_there_now(&self.dir.join(&entry.name))?;
             }
         }
         Ok(())
@@ -570,13 +614,16 @@ impl Log {
             base,
         };
         for kind in [names::LOG, names::INDEX, names::TIME_INDEX, names::TXN_INDEX] {
-            let path = place.path(kind);
-            match fs::remove_file_now(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => at(&path, removed)?,
-            }
+            remove_if_there_now(&place.path(kind))?;
         }
         Ok(())
+    }
+}
+
+fn remove_if_there_now(path: &Path) -> Result<(), LogError> {
+    match fs::remove_file_now(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => at(path, removed),
     }
 }
 

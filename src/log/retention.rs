@@ -1,10 +1,13 @@
 //! Deleting the oldest segments by age and size (Kafka's `UnifiedLog.deleteOldSegments`, for `cleanup.policy=delete`).
 
 use std::io;
+use std::path::Path;
+
+use bytes::Bytes;
 
 use crate::base::{Offset, Timestamp};
-use crate::io::OpenOptions;
 use crate::io::fs::File;
+use crate::io::{OpenOptions, Planted, is_planted};
 use crate::log::segment::Segment;
 use crate::log::{Log, LogOptions, Removal, names};
 
@@ -53,7 +56,10 @@ impl Log {
         if self.compaction.is_under_way() {
             return Ok(Removal::default());
         }
-        let count = self.expired_segments(now, upper);
+        let mut count = self.expired_segments(now, upper);
+        if is_planted(Planted::RetentionTakesOneMore) && (1..self.segments.len()).contains(&count) {
+            count += 1;
+        }
         if count == self.segments.len() {
             self.roll_for_deletion_now(now)?;
         }
@@ -88,26 +94,42 @@ impl Log {
     fn remove_first_segment_now(&mut self, removal: &mut Removal) -> io::Result<()> {
         self.start_offset = self.start_offset.max(self.segments[1].base());
         self.epochs_unwritten |= self.epochs.truncate_start(self.start_offset);
-        let next = self.segments[1].base();
+        self.secure_beginning_now()?;
         let first = &mut self.segments[0];
-        first.name_now()?;
-        if let Some(bytes) = first.snapshot() {
-            // It was on its way: the next segment is recovered from it.
-            let path = self.dir.join(names::offset_file(next, names::SNAPSHOT));
-            File::open_now(&path, OpenOptions::read_write_truncate())?.write_at_now(0, &[bytes])?;
-        }
-        for kind in [
-            names::LOG,
-            names::INDEX,
-            names::TIME_INDEX,
-            names::TXN_INDEX,
-            names::SNAPSHOT,
-        ] {
-            removal.take_file_now(&first.path(kind))?;
-        }
+        first.retire_now(removal)?;
         self.names.changed();
         self.segments.remove(0);
         Ok(())
+    }
+}
+
+impl Log {
+    /// Lets the second segment be the first: its name has to tell where the log ends when a crash leaves nothing in it, and the producers
+    /// that it is recovered from are known nowhere else then. Waits for the disk where the first is not settled, which is rare.
+    fn secure_beginning_now(&mut self) -> io::Result<()> {
+        let next = self.segments[1].base();
+        let first = &self.segments[0];
+        if !first.is_settled() {
+            first.file_now()?.sync_data_now()?;
+            let path = self.dir.join(names::offset_file(next, names::SNAPSHOT));
+            secure_snapshot_now(&path, first.snapshot())?;
+        }
+        if !self.segments[1].is_named() {
+            self.segments[1].name_now()?;
+            self.names.changed();
+        }
+        Ok(())
+    }
+}
+
+/// Flushes a producer snapshot that is on its way to its file, or that a start has written there.
+pub fn secure_snapshot_now(path: &Path, on_its_way: Option<&Bytes>) -> io::Result<()> {
+    if let Some(bytes) = on_its_way {
+        File::open_now(path, OpenOptions::read_write_truncate())?.write_at_now(0, &[bytes])?;
+    }
+    match File::open_now(path, OpenOptions::read_only()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        opened => opened?.sync_data_now(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! its way to them in the background, and when it is settled there, `upkeep` knows.
 
 mod left;
+mod truncate;
 
 use std::cell::Cell;
 use std::io;
@@ -12,10 +13,10 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use crate::base::{Offset, Timestamp};
-use crate::io::OpenOptions;
 use crate::io::fs::{self, File};
+use crate::io::{OpenOptions, Planted, is_planted};
 use crate::log::aborted::{AbortedIndex, AbortedPiece};
-use crate::log::header::{BatchHeader, HEADER_BYTES};
+use crate::log::header::{BatchHeader, HEADER_BYTES, is_old_message};
 use crate::log::index::{Entry, Index, IndexWrites, IndexesWritten, OffsetEntry, Place, TimeEntry};
 use crate::log::open_files::HeldFile;
 use crate::log::txn_index::AbortedTransaction;
@@ -57,6 +58,8 @@ pub struct Segment {
     written_back: u64,
     /// Producer states as of its end, on their way to their file.
     snapshot: Option<Bytes>,
+    /// Its index files got entries since they were last flushed.
+    has_unflushed_indexes: bool,
     /// Every file of it is on stable storage, and no batch will come.
     is_settled: bool,
 }
@@ -131,6 +134,7 @@ impl Segment {
             has_leftover: false,
             written_back: 0,
             snapshot: None,
+            has_unflushed_indexes: false,
             is_settled: false,
         }
     }
@@ -236,6 +240,23 @@ impl Segment {
         Ok(())
     }
 
+    /// Flushes its batches and indexes, blocking: for a start.
+    pub fn sync_now(&self) -> io::Result<()> {
+        self.file_now()?.sync_data_now()?;
+        self.sync_indexes_now()
+    }
+
+    /// Flushes the files of its indexes, blocking: for a start.
+    pub fn sync_indexes_now(&self) -> io::Result<()> {
+        for kind in [names::INDEX, names::TIME_INDEX, names::TXN_INDEX] {
+            match File::open_now(self.path(kind), OpenOptions::read_only()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => opened?.sync_data_now()?,
+            }
+        }
+        fs::sync_dir_now(&self.place.dir)
+    }
+
     /// Lets it end so much earlier than its age would have it.
     pub fn jitter_by(&mut self, ms: i64) {
         self.jitter_ms = ms;
@@ -254,6 +275,7 @@ impl Segment {
     /// All its files are on stable storage; they are closed.
     pub fn settle(&mut self) {
         self.is_settled = true;
+        self.has_unflushed_indexes = false;
         self.snapshot = None;
         self.release();
     }
@@ -280,11 +302,17 @@ impl Segment {
 
     /// Takes note of what [`begin_index_writes`](Self::begin_index_writes) came to.
     pub fn finish_index_writes(&mut self, written: IndexesWritten) {
+        self.has_unflushed_indexes = true;
         self.offsets.finish_write(&self.place, written.offsets);
         self.times.finish_write(&self.place, written.times);
         if let Some(aborted) = written.aborted {
             self.aborted.finish_write(aborted);
         }
+    }
+
+    /// Whether its index files got entries that no flush has covered.
+    pub fn has_unflushed_indexes(&self) -> bool {
+        self.has_unflushed_indexes
     }
 
     /// What was appended since the system was last asked to write the file back: where, and how much.
@@ -392,12 +420,7 @@ impl Segment {
         if position == 0 {
             self.first_timestamp.set(Some(header.max_timestamp));
         }
-        if header.max_timestamp > self.max.map_or(Timestamp::NONE, |max| max.timestamp) {
-            self.max = Some(MaxTimestamp {
-                timestamp: header.max_timestamp,
-                batch_end: header.last_offset,
-            });
-        }
+        self.note_max(header);
         if self.bytes_since_entry > u64::from(index_interval_bytes) {
             let relative_offset = self.relative(header.last_offset);
             self.offsets.append(OffsetEntry {
@@ -408,6 +431,16 @@ impl Segment {
             self.bytes_since_entry = 0;
         }
         self.bytes_since_entry += header.size_bytes as u64;
+    }
+
+    /// Accounts for a batch's times; the first of the latest counts.
+    fn note_max(&mut self, header: &BatchHeader) {
+        if header.max_timestamp > self.max.map_or(Timestamp::NONE, |max| max.timestamp) {
+            self.max = Some(MaxTimestamp {
+                timestamp: header.max_timestamp,
+                batch_end: header.last_offset,
+            });
+        }
     }
 
     /// Accounts for a transaction that the batch which was appended last has aborted.
@@ -475,6 +508,7 @@ impl Segment {
         self.offsets = Index::create_now(&self.place)?;
         self.times = Index::create_now(&self.place)?;
         self.aborted.clear_now(&self.place)?;
+        self.has_unflushed_indexes = true;
         self.is_settled = false;
         self.bytes_since_entry = 0;
         self.max = None;
@@ -515,6 +549,13 @@ impl Segment {
         Ok(false)
     }
 
+    /// Whether it begins with a message of an older format.
+    pub fn is_old_now(&self) -> io::Result<bool> {
+        let mut window = vec![0; self.size_bytes.min(LOOK_BEHIND_BYTES as u64) as usize];
+        let read = self.file_now()?.read_at_now(0, &mut window)?;
+        Ok(is_old_message(&window[..read]))
+    }
+
     /// Cuts the file behind its first `bytes`; the indexes know nothing behind them.
     pub fn cut_now(&mut self, bytes: u64) -> io::Result<()> {
         if bytes < self.size_bytes {
@@ -538,13 +579,7 @@ impl Segment {
                     {
                         return Ok(Tail::Doubtful);
                     }
-                    if header.max_timestamp > self.max.map_or(Timestamp::NONE, |max| max.timestamp) {
-                        let batch_end = header.last_offset;
-                        self.max = Some(MaxTimestamp {
-                            timestamp: header.max_timestamp,
-                            batch_end,
-                        });
-                    }
+                    self.note_max(&header);
                     last = Some((position, header));
                 }
                 Step::End => break,
@@ -596,7 +631,8 @@ impl Segment {
         let Some(n) = self.times.floor_now(&self.place, timestamp.0)? else {
             return Ok(self.base());
         };
-        let entry = self.times.entry_now(&self.place, n)?;
+        let is_behind = is_planted(Planted::TimeIndexBehind) && n + 1 < self.times.entry_count();
+        let entry = self.times.entry_now(&self.place, n + usize::from(is_behind))?;
         Ok(Offset(self.base().0 + i64::from(entry.relative_offset)))
     }
 

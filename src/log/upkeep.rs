@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use crate::base::Offset;
 use crate::io::fs::{self, File};
-use crate::io::{OpenOptions, sync_dir};
-use crate::log::flush::NamesFlush;
+use crate::io::{OpenOptions, Planted, is_planted, sync_dir};
+use crate::log::flush::{NamesFlush, sync_if_there};
 use crate::log::index::{IndexWrites, IndexesWritten, PENDING_DUE};
 use crate::log::segment::{self, Segment, Spare};
 use crate::log::{Dir, Log, names};
@@ -60,7 +60,8 @@ struct SpareToMake {
 struct Settle {
     batches: File,
     size_bytes: u64,
-    snapshot: Option<(PathBuf, Bytes)>,
+    /// Of the producers as of its end; without bytes where a start has written it.
+    snapshot: (PathBuf, Option<Bytes>),
     end: Offset,
 }
 
@@ -135,14 +136,19 @@ impl Settle {
         if segment::has_room_reserved(&self.batches, self.size_bytes)? {
             self.batches.trim(self.size_bytes).await?;
         }
-        self.batches.sync_data().await?;
+        if !is_planted(Planted::SettledUnflushed) {
+            self.batches.sync_data().await?;
+        }
         for file in index.into_iter().flat_map(IndexesWritten::files) {
             file.sync_data().await?;
         }
-        if let Some((path, bytes)) = self.snapshot {
-            let file = File::open(&path, OpenOptions::read_write_truncate()).await?;
-            file.write_at(0, bytes).await?;
-            file.sync_data().await?;
+        match self.snapshot {
+            (path, Some(bytes)) => {
+                let file = File::open(&path, OpenOptions::read_write_truncate()).await?;
+                file.write_at(0, bytes).await?;
+                file.sync_data().await?;
+            }
+            (path, None) => sync_if_there(&path).await?,
         }
         sync_dir(dir).await?;
         Ok(self.end)
@@ -250,14 +256,11 @@ impl Log {
 
     fn begin_settle(&self, n: usize) -> io::Result<Settle> {
         let (segment, end) = (&self.segments[n], self.segments[n + 1].base());
-        let snapshot = segment.snapshot().map(|bytes| {
-            let name = names::offset_file(end, names::SNAPSHOT);
-            (self.dir.join(name), bytes.clone())
-        });
+        let path = self.dir.join(names::offset_file(end, names::SNAPSHOT));
         Ok(Settle {
             batches: segment.file_now()?,
             size_bytes: segment.size_bytes(),
-            snapshot,
+            snapshot: (path, segment.snapshot().cloned()),
             end,
         })
     }

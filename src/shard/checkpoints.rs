@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use crate::base::{Offset, TopicPartition};
 use crate::io::local::Notify;
-use crate::io::{self, Planted, is_planted, may_pass, write_whole};
+use crate::io::{self, may_pass, write_whole};
 use crate::log::checkpoint::{self, Offsets};
 use crate::log::dir::{self, CheckpointedOffsets};
 use crate::partition::Partition;
@@ -67,10 +67,7 @@ impl PartitionOffsets {
         PartitionOffsets {
             partition,
             dir,
-            recovery_point: match is_planted(Planted::RecoveryPointAhead) {
-                true => replica.log().end_offset(),
-                false => replica.log().recovery_point(),
-            },
+            recovery_point: replica.log().recovery_point(),
             start: replica.log().start_to_checkpoint(),
             high_watermark: replica.committed(),
             cleaned: replica.log().cleaned_to(),

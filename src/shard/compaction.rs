@@ -134,7 +134,8 @@ impl Shard {
     fn key_map_limits(&self) -> KeyMapLimits {
         let config = self.config();
         KeyMapLimits {
-            bytes_max: config.cleaner_dedupe_bytes() / usize::from(self.node.cores),
+            bytes_max: (config.cleaner_dedupe_bytes() / usize::from(self.node.cores))
+                .max(KeyMapLimits::BYTES_MIN),
             load_factor: config.cleaner_load_factor(),
         }
     }

@@ -7,6 +7,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::base::Offset;
+use crate::io::{Planted, is_planted};
 
 /// Bytes of one key: 16 of its hash, 8 of its offset. Kafka's table takes as many.
 pub const ENTRY_BYTES: usize = 24;
@@ -35,7 +36,7 @@ pub struct KeyMap {
 /// How large a table may become.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KeyMapLimits {
-    /// Memory; at least 1 MiB is taken if so many keys come.
+    /// Memory; one key is held whatever it is.
     pub bytes_max: usize,
     /// How full it may become, of 1.
     pub load_factor: f64,
@@ -43,11 +44,11 @@ pub struct KeyMapLimits {
 
 impl KeyMapLimits {
     /// Kafka's least for a cleaner thread.
-    const BYTES_MIN: usize = 1 << 20;
+    pub const BYTES_MIN: usize = 1 << 20;
 
     /// Keys that a table of this size holds.
     fn keys_max(&self) -> usize {
-        let places = self.bytes_max.max(Self::BYTES_MIN) / ENTRY_BYTES;
+        let places = self.bytes_max / ENTRY_BYTES;
         (places as f64 * self.load_factor()) as usize
     }
 
@@ -77,6 +78,9 @@ impl KeyMap {
     /// nothing of this record, and takes no more.
     pub fn put(&mut self, key: &[u8], offset: Offset) -> bool {
         if self.len >= self.len_max {
+            if is_planted(Planted::FullKeyMapForgets) {
+                self.clobber_one(offset);
+            }
             return false;
         }
         let hash = hash(key);
@@ -94,6 +98,13 @@ impl KeyMap {
         self.entries[at] = [hash[0], hash[1], offset.0 as u64 + 1];
         self.latest = offset;
         true
+    }
+
+    /// What the planted bug does: the first key is taken to be superseded at `offset`.
+    fn clobber_one(&mut self, offset: Offset) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry[2] != 0) {
+            entry[2] = offset.0 as u64 + 1;
+        }
     }
 
     fn fill_up(&mut self) -> bool {

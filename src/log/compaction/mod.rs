@@ -122,6 +122,11 @@ impl CompactionState {
         }
     }
 
+    /// What was compacted behind `end` is gone.
+    pub fn forget_behind(&mut self, end: Offset) {
+        self.cleaned = self.cleaned.map(|cleaned| cleaned.min(end));
+    }
+
     /// Whether the segments must stay as they are.
     pub fn is_under_way(&self) -> bool {
         self.is_under_way

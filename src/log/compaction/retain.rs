@@ -236,7 +236,7 @@ mod tests {
     /// The keys of a dirty part that ends at `latest`, each with its last offset.
     fn keys(last: &[(&str, i64)], latest: i64) -> KeyMap {
         let limits = KeyMapLimits {
-            bytes_max: 0,
+            bytes_max: 1 << 20,
             load_factor: 0.9,
         };
         let mut map = KeyMap::new(limits, 100);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::Offset;
 use crate::io::fs::{self, File};
-use crate::io::{OpenOptions, sync_dir};
+use crate::io::{OpenOptions, Planted, is_planted, sync_dir};
 use crate::log::names;
 use crate::log::open::{LogError, at};
 use crate::log::removal::Removal;
@@ -45,7 +45,10 @@ pub async fn commit(dir: &Path, base: Offset) -> io::Result<()> {
             renamed => renamed?,
         }
     }
-    sync_dir(dir).await
+    match is_planted(Planted::SwapNotFlushed) {
+        true => Ok(()),
+        false => sync_dir(dir).await,
+    }
 }
 
 /// The renames of step 3, for a segment at `base` that was made of those at `old`: first what goes, then what comes. What isn't there is

@@ -176,6 +176,9 @@ fn a_log_in_an_older_format_is_refused_not_cut() {
     let dir = tempfile::tempdir().unwrap();
     let mut old = batch(0, &[(5, "x")]);
     old[16] = 1;
+    let mut crc = flate2::Crc::new();
+    crc.update(&old[16..]);
+    old[12..16].copy_from_slice(&crc.sum().to_be_bytes());
     std::fs::write(log_path(dir.path()), &old).unwrap();
     for opened in [Opened::AfterCrash, Opened::AfterCleanStop] {
         let refused = Log::open_now(dir.path(), LogOptions::default(), opened, Resume::default(), NOW);
@@ -188,6 +191,43 @@ fn a_log_in_an_older_format_is_refused_not_cut() {
         ));
         assert_eq!(std::fs::read(log_path(dir.path())).unwrap(), old);
     }
+}
+
+/// The rest of its header was not written, and what came behind it was.
+#[test]
+fn a_torn_first_batch_is_not_taken_for_an_older_format() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = batch(0, &[(5, "x")]);
+    let mut torn = whole.clone();
+    torn[14..].fill(0);
+    torn.extend(batch(1, &[(6, "y")]));
+    std::fs::write(log_path(dir.path()), &torn).unwrap();
+    let (log, recovery) = open(dir.path(), LogOptions::default(), Opened::AfterCrash);
+    assert_eq!(
+        (log.end_offset(), recovery.bytes_cut),
+        (Offset(0), torn.len() as u64)
+    );
+}
+
+/// The start was deleted up to a segment that isn't the first to be checked.
+#[test]
+fn a_start_inside_a_later_segment_says_nothing_of_the_log_s_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions {
+        segment_bytes: 160,
+        ..LogOptions::default()
+    };
+    let (mut log, _) = open(dir.path(), options.clone(), Opened::AfterCleanStop);
+    (0..6).for_each(|n| _ = log.append(&batch(n, &[(n, "x")]), NOW).unwrap());
+    drop(log);
+    let resume = Resume {
+        recovery_point: Offset(2),
+        start_offset: Offset(5),
+        ..Resume::default()
+    };
+    let opened = Log::open_now(dir.path(), options, Opened::AfterCrash, resume, NOW);
+    let (log, _) = opened.unwrap();
+    assert_eq!((log.start_offset(), log.end_offset()), (Offset(5), Offset(6)));
 }
 
 #[test]
@@ -231,7 +271,7 @@ fn an_empty_segment_that_a_failed_roll_left_does_not_hide_records() {
 
 #[test]
 fn epochs_come_back_without_their_file() {
-    for damage in [None, Some("0\n1\n9 x\n")] {
+    for damage in [None, Some("0\n1\n9 x\n"), Some("0\n2\n1 0\n4 1")] {
         let dir = tempfile::tempdir().unwrap();
         three(dir.path());
         close(open(dir.path(), LogOptions::default(), Opened::AfterCrash).0);
@@ -245,6 +285,72 @@ fn epochs_come_back_without_their_file() {
         assert_eq!(log.epoch_end_offset(LeaderEpoch(1)).unwrap().end, Offset(2));
         assert_eq!(std::fs::read(&path).unwrap(), written);
     }
+}
+
+/// The file was replaced, and a crash left none of its bytes; or it knew of a start that the crash took back.
+#[test]
+fn epochs_of_segments_that_are_trusted_come_back_too() {
+    for left in ["", "0\n1\n4 3\n"] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = LogOptions {
+            segment_bytes: 160,
+            ..LogOptions::default()
+        };
+        let (mut log, _) = open(dir.path(), options.clone(), Opened::AfterCleanStop);
+        let producer = Producer {
+            id: -1,
+            epoch: -1,
+            sequence: -1,
+        };
+        for (n, epoch) in [(0, 1), (1, 4), (2, 4), (3, 4)] {
+            log.append(&batch_of(n, epoch, producer, &[(n, "x")]), NOW)
+                .unwrap();
+        }
+        assert_eq!(log.segment_count(), 2);
+        drop(log);
+        std::fs::write(dir.path().join(names::LEADER_EPOCHS), left).unwrap();
+        let resume = Resume {
+            recovery_point: Offset(2),
+            ..Resume::default()
+        };
+        let (log, _) = Log::open_now(dir.path(), options, Opened::AfterCrash, resume, NOW).unwrap();
+        let epochs = [0, 1, 3].map(|offset| log.epoch_of(Offset(offset)));
+        assert_eq!(
+            epochs,
+            [1, 4, 4].map(|epoch| Some(LeaderEpoch(epoch))),
+            "{left:?}"
+        );
+    }
+}
+
+/// No snapshot is left where recovery begins, so that it goes over the headers of a segment in the middle of an epoch.
+#[test]
+fn epochs_that_are_known_are_not_learnt_again_from_their_middle() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions {
+        segment_bytes: 160,
+        ..LogOptions::default()
+    };
+    let (mut log, _) = open(dir.path(), options.clone(), Opened::AfterCleanStop);
+    for (n, epoch) in [(0, 1), (1, 1), (2, 1), (3, 1), (4, 5), (5, 5)] {
+        let producer = Producer {
+            id: 7,
+            epoch: 1,
+            sequence: n as i32,
+        };
+        log.append(&batch_of(n, epoch, producer, &[(n, "x")]), NOW)
+            .unwrap();
+    }
+    assert_eq!(log.segment_count(), 3);
+    close(log);
+    std::fs::remove_file(dir.path().join(names::offset_file(Offset(4), names::SNAPSHOT))).unwrap();
+    let resume = Resume {
+        recovery_point: Offset(4),
+        ..Resume::default()
+    };
+    let (log, _) = Log::open_now(dir.path(), options, Opened::AfterCrash, resume, NOW).unwrap();
+    let epochs = [0, 3, 4].map(|offset| log.epoch_of(Offset(offset)));
+    assert_eq!(epochs, [1, 1, 5].map(|epoch| Some(LeaderEpoch(epoch))));
 }
 
 /// Its snapshot had not come to its file when retention took the segment.

@@ -17,6 +17,7 @@ mod model;
 mod reads;
 mod rolls;
 mod transactions;
+mod truncation;
 mod upkeep;
 
 const KAFKA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/kafka-log");
