@@ -15,6 +15,7 @@ mod clients;
 mod compaction;
 mod kit;
 mod log_dirs;
+mod log_steps;
 mod metadata;
 mod model;
 mod nodes;

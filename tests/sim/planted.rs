@@ -4,6 +4,7 @@ use std::thread;
 
 use ringlog::io::Planted;
 
+use crate::log_steps;
 use crate::run::{Plan, Promise};
 
 /// Seeds in which a planted bug must show.
@@ -58,7 +59,49 @@ fn a_spare_that_a_start_forgets_is_found() {
 
 #[test]
 fn a_recovery_point_that_runs_ahead_is_found() {
-    find(Planted::RecoveryPointAhead, Promise::Durable);
+    find_in_log(Planted::RecoveryPointAhead);
+}
+
+#[test]
+fn a_truncation_that_leaves_producers_is_found() {
+    find_in_log(Planted::TruncationLeavesProducers);
+}
+
+#[test]
+fn a_retention_that_takes_one_more_is_found() {
+    find_in_log(Planted::RetentionTakesOneMore);
+}
+
+#[test]
+fn a_full_key_map_that_forgets_is_found() {
+    find_in_log(Planted::FullKeyMapForgets);
+}
+
+#[test]
+fn a_swap_that_is_not_flushed_is_found() {
+    find_in_log(Planted::SwapNotFlushed);
+}
+
+#[test]
+fn a_segment_that_is_settled_and_not_flushed_is_found() {
+    find_in_log(Planted::SettledUnflushed);
+}
+
+#[test]
+fn a_deleted_start_that_is_lost_is_found() {
+    find_in_log(Planted::DeletedStartLost);
+}
+
+#[test]
+fn a_time_index_that_points_behind_is_found() {
+    find_in_log(Planted::TimeIndexBehind);
+}
+
+#[test]
+fn an_index_and_a_forgotten_spare_are_found_in_the_log_alone() {
+    find_in_log(Planted::IndexOffByOne);
+    find_in_log(Planted::ProducerStateNotRebuilt);
+    find_in_log(Planted::SpareForgotten);
 }
 
 fn find(bug: Planted, promise: Promise) {
@@ -67,9 +110,18 @@ fn find(bug: Planted, promise: Promise) {
         records: RECORDS,
         planted: Some(bug),
     };
+    find_by(bug, move |seed| _ = plan.run(seed));
+}
+
+/// In the model of the log alone.
+fn find_in_log(bug: Planted) {
+    find_by(bug, move |seed| _ = log_steps::run(seed, Some(bug)));
+}
+
+fn find_by(bug: Planted, run: impl Fn(u64) + Copy + Send + 'static) {
     for seed in 0..SEEDS_MAX {
         // A thread of its own: what a broken broker leaves behind ends with it.
-        let outcome = thread::spawn(move || plan.run(seed).trace).join();
+        let outcome = thread::spawn(move || run(seed)).join();
         if let Err(panic) = outcome {
             let said = panic.downcast_ref::<String>().cloned();
             let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
