@@ -286,8 +286,12 @@ impl Partition {
         self.log.flush_plan()
     }
 
-    /// A flush has run.
+    /// A flush has run. Behind one that failed it counts for nothing: the system may say that all is well and have given up what that one
+    /// was to flush.
     pub fn flushed(&mut self, flushed: Flushed, now: Timestamp) {
+        if self.is_offline {
+            return;
+        }
         self.log.flushed(flushed);
         self.last_flush = now;
         let end = self.log.end_offset();
@@ -328,6 +332,7 @@ impl Partition {
     /// That of the upkeep. From here on nothing more is written, unless the error may pass: then it is to be tried again.
     pub fn end_upkeep(&mut self, outcome: io::Result<Upkept>) -> io::Result<()> {
         match outcome {
+            Ok(_) if self.is_offline => self.log.give_upkeep_up(),
             Ok(upkept) => self.log.end_upkeep(upkept),
             Err(error) => {
                 self.log.give_upkeep_up();

@@ -592,3 +592,15 @@ fn after_a_crash_nothing_is_stable_before_the_first_flush() {
     fixture.flush();
     assert_eq!(fixture.ends(), (2, 1));
 }
+
+/// The system tells of a failure once, and gives up what was to be flushed.
+#[test]
+fn a_flush_that_succeeds_behind_one_that_failed_counts_for_nothing() {
+    let mut fixture = Fixture::with(&[("ringlog.ack", "durable")]);
+    fixture.append(batch(1)).unwrap();
+    let plan = fixture.partition.flush_plan().unwrap();
+    fixture.partition.go_offline();
+    fixture.flushed(plan);
+    assert_eq!(fixture.partition.marks().high_watermark, Offset(0));
+    assert_eq!(fixture.partition.log().recovery_point(), Offset(0));
+}

@@ -162,7 +162,7 @@ fn may_go(batch: &Batch, offset: i64, story: &Story, aborted: &[Aborted]) -> boo
     batch.is_abort.is_some()
         || record.value.is_none()
         || is_void(batch, aborted)
-        || newest_of(&record.key, story, aborted, i64::MAX).is_some_and(|newest| newest > offset)
+        || newest_of(&record.key, story, aborted, story.compacted_to).is_some_and(|newest| newest > offset)
 }
 
 fn check_epochs(log: &Log, found: &[Found], story: &Story) {

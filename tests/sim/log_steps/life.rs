@@ -146,7 +146,10 @@ impl Life {
         let flushed = self.with(|log| log.flushed_end().0);
         self.tell(format_args!("flushed up to {flushed}"));
         let mut story = self.story();
-        story.flushed = story.flushed.max(flushed);
+        // After a failed flush the next may succeed, and has flushed nothing of what that one was to.
+        if !story.is_in_doubt {
+            story.flushed = story.flushed.max(flushed);
+        }
     }
 
     pub fn keep_up_beside(self: &Rc<Life>) {
@@ -256,6 +259,10 @@ impl Life {
     ) -> std::result::Result<Offset, CompactionError> {
         let pace = Pace::new(f64::MAX);
         let keys = round.read_keys(self.plan.keys, &pace).await?;
+        {
+            let mut story = self.story();
+            story.compacted_to = story.compacted_to.max(keys.latest().0 + 1);
+        }
         let is_full = keys.latest() < Offset(round.dirt().first_uncleanable.0 - 1);
         self.story().counts.full_key_tables += u64::from(is_full);
         let mut groups = round.groups(&keys);

@@ -71,6 +71,8 @@ pub struct Story {
     pub lives: i32,
     /// A compaction has been through, so that not everything need be there.
     pub is_compacted: bool,
+    /// No compaction has known of records from here on.
+    pub compacted_to: i64,
     pub counts: Counts,
 }
 
