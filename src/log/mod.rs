@@ -366,6 +366,10 @@ impl Log {
     /// Seals the active segment, which is about to be deleted, and begins the next one at once under its own name: it alone will tell where
     /// the log ends.
     fn roll_for_deletion_now(&mut self, now: Timestamp) -> io::Result<()> {
+        // That name says that this segment is settled, and a crash may bring it back.
+        let active = self.segments.last_mut().expect("a log has an active segment");
+        active.seal_now()?;
+        active.sync_now()?;
         let next = self.create_segment_now(self.end_offset, now)?;
         self.go_on_in(next)
     }
