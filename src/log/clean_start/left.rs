@@ -172,6 +172,7 @@ impl Log {
             snapshot_offset: Offset(left.snapshot_offset),
             epochs: left.epochs()?,
             epochs_unwritten: false,
+            cut: None,
             names: Names::default(),
             compaction: CompactionState::new(resume.cleaned.filter(|cleaned| *cleaned <= end_offset)),
             segments: Vec::with_capacity(left.segments.len()),

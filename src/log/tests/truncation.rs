@@ -109,7 +109,7 @@ fn what_was_taken_back_might_never_have_been_there() {
             for opened in [Opened::AfterCrash, Opened::AfterCleanStop] {
                 match opened {
                     Opened::AfterCrash => drop(log),
-                    Opened::AfterCleanStop => log.close().await.unwrap(),
+                    Opened::AfterCleanStop => drop(log.close().await.unwrap()),
                 }
                 log = open(&dir, options(), opened).0;
                 assert_eq!(

@@ -20,6 +20,7 @@ pub struct Counts {
     pub aborted_read: u64,
     pub commits: u64,
     pub clean_stops: u64,
+    pub reopenings: u64,
     pub lost_ends: u64,
     pub kills: u64,
     pub crashes_between_write_and_flush: u64,
@@ -32,13 +33,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn all(&self) -> [(&'static str, u64); 26] {
+    fn all(&self) -> [(&'static str, u64); 27] {
         macro_rules! named {
             ($($name:ident)*) => { [$((stringify!($name), self.$name)),*] };
         }
         named!(appends rolls_onto_spares rolls_without adoptable_spares compactions interrupted_before_swap
             interrupted_after_swap full_key_tables truncations full_truncations undone_truncations retentions deletions
-            duplicates_after_restarts aborted_read commits clean_stops lost_ends kills crashes_between_write_and_flush
+            duplicates_after_restarts aborted_read commits clean_stops reopenings lost_ends kills crashes_between_write_and_flush
             torn_writes lost_writes lost_entries disk_errors disk_full short_writes)
     }
 
@@ -48,7 +49,7 @@ impl Counts {
         }
         add!(appends rolls_onto_spares rolls_without adoptable_spares compactions interrupted_before_swap
             interrupted_after_swap full_key_tables truncations full_truncations undone_truncations retentions deletions
-            duplicates_after_restarts aborted_read commits clean_stops lost_ends kills crashes_between_write_and_flush
+            duplicates_after_restarts aborted_read commits clean_stops reopenings lost_ends kills crashes_between_write_and_flush
             torn_writes lost_writes lost_entries disk_errors disk_full short_writes);
     }
 

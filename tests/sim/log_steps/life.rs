@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::MutexGuard;
 
-use ringlog::base::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, TopicId};
+use ringlog::base::{LeaderEpoch, NodeId, Offset, PartitionIndex, Timestamp, TopicId, TopicPartition};
 use ringlog::io::{self, may_pass, wall_now};
 use ringlog::log::checkpoint::{self, Offsets};
+use ringlog::log::clean_start::Entry;
 use ringlog::log::compaction::{CompactionError, Pace};
 use ringlog::log::dir::{self, CheckpointedOffsets, LogDir, MetaProperties};
-use ringlog::log::{Log, Opened, names};
+use ringlog::log::{Dir, Log, OpenFiles, Opened, Resume, names, read_topic_id_now, write_topic_id_now};
 
 use super::Shared;
 use super::check::check;
@@ -22,6 +23,10 @@ use super::story::Story;
 
 const DATA: &str = "/data";
 const TOPIC: &str = "steps";
+const PARTITION: TopicPartition = TopicPartition {
+    topic: TopicId([7; 16]),
+    partition: PartitionIndex(0),
+};
 
 /// A log that is open, and what goes on beside it. The log is away when it is being closed.
 pub struct Life {
@@ -49,6 +54,21 @@ pub fn partition_dir() -> PathBuf {
 
 fn key() -> (String, PartitionIndex) {
     (TOPIC.to_string(), PartitionIndex(0))
+}
+
+/// The log from its files.
+fn open(plan: &Plan, opened: Opened, resume: Resume) -> Log {
+    let dir = partition_dir();
+    // What the broker does before it opens a log: without this file a clean stop leaves nothing to open it by.
+    io::fs::create_dir_all_now(&dir).expect("nothing fails at a start");
+    if read_topic_id_now(&dir, opened)
+        .expect("nothing fails at a start")
+        .is_none()
+    {
+        write_topic_id_now(&dir, PARTITION.topic).expect("nothing fails at a start");
+    }
+    let opened = Log::open_now(&dir, plan.options.clone(), opened, resume, wall_now());
+    opened.expect("a start takes what a crash leaves").0
 }
 
 impl Life {
@@ -88,8 +108,13 @@ impl Life {
                 left.names, left.epochs
             );
         }
-        let (mut log, _) = Log::open_now(&partition_dir(), plan.options.clone(), opened, resume, wall_now())
-            .expect("a start takes what a crash leaves");
+        let as_left = log_dir.take_clean_start().log(PARTITION);
+        let reopened = as_left.and_then(|left| {
+            let dir = Dir::new(&partition_dir(), OpenFiles::unlimited());
+            Log::reopen_now(dir, plan.options.clone(), &left, resume, wall_now())
+        });
+        let was_reopened = reopened.is_some();
+        let mut log = reopened.unwrap_or_else(|| open(&plan, opened, resume));
         {
             let mut story = shared.lock().unwrap();
             left.count(&mut story);
@@ -98,6 +123,7 @@ impl Life {
             settle(&mut story, &log, resume.start_offset.0);
             check(&log, &story);
             story.counts.duplicates_after_restarts += story.producers.len() as u64;
+            story.counts.reopenings += u64::from(was_reopened);
             story.lives += 1;
             log.begin_epoch(LeaderEpoch(story.lives));
         }
@@ -305,8 +331,12 @@ impl Life {
         offsets
             .cleaned
             .extend(log.cleaned_to().map(|cleaned| (key(), cleaned)));
-        if log.close().await.is_err() || log_dir.close_now(offsets, 1).is_err() {
-            let () = self.doubt().await;
+        let Ok(left) = log.close().await else {
+            return self.doubt().await;
+        };
+        let left = left.and_then(|left| Entry::new(PARTITION, &left));
+        if log_dir.close_now(offsets, left.into_iter().collect(), 1).is_err() {
+            return self.doubt().await;
         }
         let mut story = self.story();
         (story.flushed, story.start_sure) = (story.end, story.start);
