@@ -103,12 +103,9 @@ impl Round {
         } = self.plan.dirt;
         let records_max = first_uncleanable.0 - first_dirty.0;
         let mut keys = KeyMap::new(limits, records_max.max(0) as u64);
-        let mut transactions = Transactions::new(self.aborted.clone());
-        let dirty = self
-            .plan
-            .sources
-            .iter()
-            .filter(|source| source.member.end > first_dirty);
+        let sources = &self.plan.sources;
+        let dirty = &sources[sources.partition_point(|source| source.member.end <= first_dirty)..];
+        let mut transactions = Transactions::new(self.aborted_since(dirty));
         for source in dirty {
             let is_whole = self
                 .read_keys_of(source, &mut keys, &mut transactions, pace)
@@ -120,6 +117,16 @@ impl Round {
             keys.reach(Offset(source.member.end.0 - 1));
         }
         Ok(keys)
+    }
+
+    /// The transactions whose markers stand in these segments or behind: the marker of an earlier one would never come, and its producer's
+    /// next transaction be taken for it.
+    fn aborted_since(&self, dirty: &[Source]) -> Vec<AbortedTransaction> {
+        let Some(first) = dirty.first() else {
+            return Vec::new();
+        };
+        let ends_there = |aborted: &&AbortedTransaction| aborted.last_offset >= first.place.base;
+        self.aborted.iter().filter(ends_there).copied().collect()
     }
 
     /// False when the table is full before the segment's end.

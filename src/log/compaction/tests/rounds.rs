@@ -333,6 +333,46 @@ fn the_oldest_record_that_is_not_compacted_is_looked_up_without_keeping_files_op
 }
 
 #[test]
+fn a_producer_whose_transaction_was_aborted_supersedes_records_with_the_next_one() {
+    on_core(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = open(dir.path(), Opened::AfterCleanStop);
+        let data = |sequence| {
+            let producer = BatchBuilder::new(Codec::None).producer(ProducerId(6), ProducerEpoch(0), sequence);
+            producer.transactional()
+        };
+        let pad = "p".repeat(300);
+        let fill = |log: &mut Log| {
+            for key in ["x", "y", "z"] {
+                append(log, Codec::None, 1, &[(key, Some(&pad))]);
+            }
+        };
+        append_as(&mut log, data(0), 1, &[("a", Some("aborted"))]);
+        append_marker(&mut log, ProducerId(6), ControlType::Abort);
+        fill(&mut log);
+        compact(&mut log, NOW).await.unwrap();
+        append(&mut log, Codec::None, 1, &[("a", Some("before"))]);
+        fill(&mut log);
+        append_as(&mut log, data(1), 1, &[("a", Some("committed"))]);
+        append_marker(&mut log, ProducerId(6), ControlType::Commit);
+        fill(&mut log);
+        compact(&mut log, NOW).await.unwrap();
+        let of_a: Vec<String> = shown(&log).into_iter().filter(|it| it.contains(" a=")).collect();
+        assert!(of_a.len() == 1 && of_a[0].ends_with("a=committed"), "{of_a:?}");
+    });
+}
+
+fn append_marker(log: &mut Log, producer: ProducerId, control_type: ControlType) {
+    let mut marker = BatchBuilder::new(Codec::None)
+        .producer(producer, ProducerEpoch(0), -1)
+        .transactional()
+        .control()
+        .at(log.end_offset(), LeaderEpoch(0));
+    marker.add_control(Timestamp(1), control_type, &[0; 6]);
+    log.append(&marker.build(), NOW).unwrap();
+}
+
+#[test]
 fn records_of_an_aborted_transaction_go_and_readers_still_know_of_it() {
     on_core(|| async {
         let dir = tempfile::tempdir().unwrap();
@@ -340,13 +380,7 @@ fn records_of_an_aborted_transaction_go_and_readers_still_know_of_it() {
         append(&mut log, Codec::None, 1, &[("a", Some("before"))]);
         let data = BatchBuilder::new(Codec::Lz4).producer(ProducerId(6), ProducerEpoch(0), 0);
         append_as(&mut log, data.transactional(), 1, &[("a", Some("aborted"))]);
-        let mut marker = BatchBuilder::new(Codec::None)
-            .producer(ProducerId(6), ProducerEpoch(0), -1)
-            .transactional()
-            .control()
-            .at(log.end_offset(), LeaderEpoch(0));
-        marker.add_control(Timestamp(1), ControlType::Abort, &[0; 6]);
-        log.append(&marker.build(), NOW).unwrap();
+        append_marker(&mut log, ProducerId(6), ControlType::Abort);
         // Its producer goes on, so that no header has to stay for its sequence.
         let next = BatchBuilder::new(Codec::None).producer(ProducerId(6), ProducerEpoch(0), 1);
         append_as(&mut log, next, 1, &[("b", Some("after"))]);
