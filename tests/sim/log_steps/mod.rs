@@ -142,6 +142,10 @@ fn be_bad(sim: &Simulation, host: HostId, shared: &Shared) {
 
 async fn live(plan: Plan, shared: Shared, closes_after: u64) {
     let (life, log_dir) = Life::begin(plan, shared);
+    let is_truncated = life.story().before_truncation.is_some();
+    if is_truncated {
+        steps::end_truncation(&life).await;
+    }
     for _ in 0..closes_after {
         if life.story().is_in_doubt {
             break;

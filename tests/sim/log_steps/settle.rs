@@ -9,7 +9,10 @@ use super::story::Story;
 pub fn settle(story: &mut Story, log: &Log, checkpointed_start: i64) {
     let (start, end) = (log.start_offset().0, log.end_offset().0);
     let mut keeps_all = std::mem::take(&mut story.keeps_all);
-    if let Some(before) = story.before_truncation.take()
+    // What a process alone has left may not be on the disk yet: a crash of the host may still undo it. The next life flushes it first.
+    let is_still_open = keeps_all && (start, end) == (story.start, story.end);
+    if !is_still_open
+        && let Some(before) = story.before_truncation.take()
         && (start, end) != (story.start, story.end)
     {
         let was_full = story.batches.is_empty();

@@ -363,11 +363,16 @@ async fn truncate(life: &Rc<Life>) {
         Ok(()) => {}
         Err(_) => return life.doubt().await,
     }
+    end_truncation(life).await;
+    check_if_whole(life);
+}
+
+/// Makes a truncation last, of this life or of the one before.
+pub async fn end_truncation(life: &Life) {
     while !life.flush().await || life.checkpoint().await.is_err() {
         rest().await;
     }
     life.story().before_truncation = None;
-    check_if_whole(life);
 }
 
 async fn run_truncation(life: &Life, to: i64, is_full: bool) -> Result<(), LogError> {
