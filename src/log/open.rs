@@ -404,6 +404,10 @@ impl Log {
         until: Offset,
         now: Timestamp,
     ) -> Result<(ProducerStates, Offset), LogError> {
+        if self.segments.is_empty() {
+            // What a snapshot tells of went with them: a crash interrupted a deletion of everything.
+            return Ok((ProducerStates::default(), until));
+        }
         for &offset in snapshots.range(..=until).rev() {
             let path = self.dir.join(names::offset_file(offset, names::SNAPSHOT));
             let bytes = at(&path, fs::read_whole_now(&path, snapshot::BYTES_MAX))?;
