@@ -266,7 +266,8 @@ impl Life {
     async fn compact(&self) -> std::result::Result<(), CompactionError> {
         let now = wall_now();
         let rules = self.plan.compaction;
-        let dirt = self.with(|log| log.dirt(&rules, log.stable_end(), now));
+        let stable_end = Offset(self.story().durable_stable_end());
+        let dirt = self.with(|log| log.dirt(&rules, stable_end, now));
         if dirt.cleanable_bytes == 0 {
             return Ok(());
         }

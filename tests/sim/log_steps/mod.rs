@@ -31,7 +31,7 @@ const LIVES: u64 = 8;
 /// Virtual nanoseconds that a life lasts.
 const LIFE_NANOS: std::ops::Range<u64> = 1_000_000..120_000_000;
 /// So many seeds meet everything; a few may miss something.
-const SEEDS_THAT_MEET_ALL: u64 = 20;
+const SEEDS_THAT_MEET_ALL: u64 = 200;
 
 #[test]
 fn a_log_is_what_was_appended_to_it_through_every_step_and_every_death() {

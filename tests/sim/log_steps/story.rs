@@ -221,6 +221,25 @@ impl Story {
         open.min().unwrap_or(self.end).max(self.start).min(self.end)
     }
 
+    /// Where it was when the log ended where it is flushed now: what a partition has compacted of a durable topic, so that no crash takes a
+    /// marker back which a compaction went by.
+    pub fn durable_stable_end(&self) -> i64 {
+        let mut open: BTreeMap<i64, i64> = BTreeMap::new();
+        let durable = self
+            .batches
+            .iter()
+            .take_while(|batch| batch.next() <= self.flushed);
+        for batch in durable.filter(|batch| batch.is_transactional) {
+            let producer = batch.producer.expect("a transaction has a producer").0;
+            match batch.is_abort {
+                None => _ = open.entry(producer).or_insert(batch.base),
+                Some(_) => _ = open.remove(&producer),
+            }
+        }
+        let first = open.values().min().copied().unwrap_or(self.flushed);
+        first.min(self.flushed).min(self.stable_end())
+    }
+
     /// Every aborted transaction, in the order of the markers.
     pub fn aborted(&self) -> Vec<Aborted> {
         let mut open: BTreeMap<i64, i64> = BTreeMap::new();
