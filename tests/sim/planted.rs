@@ -105,27 +105,38 @@ fn an_index_and_a_forgotten_spare_are_found_in_the_log_alone() {
 }
 
 fn find(bug: Planted, promise: Promise) {
-    let plan = Plan {
+    let plan = |planted| Plan {
         promise,
         records: RECORDS,
-        planted: Some(bug),
+        planted,
     };
-    find_by(bug, move |seed| _ = plan.run(seed));
+    let (with, without) = (plan(Some(bug)), plan(None));
+    find_by(bug, move |seed, is_planted| {
+        _ = if is_planted {
+            with.run(seed)
+        } else {
+            without.run(seed)
+        };
+    });
 }
 
 /// In the model of the log alone.
 fn find_in_log(bug: Planted) {
-    find_by(bug, move |seed| _ = log_steps::run(seed, Some(bug)));
+    find_by(bug, move |seed, is_planted| {
+        _ = log_steps::run(seed, is_planted.then_some(bug))
+    });
 }
 
-fn find_by(bug: Planted, run: impl Fn(u64) + Copy + Send + 'static) {
+/// Finds a seed whose run fails with the bug, and doesn't without.
+fn find_by(bug: Planted, run: impl Fn(u64, bool) + Copy + Send + 'static) {
     for seed in 0..SEEDS_MAX {
         // A thread of its own: what a broken broker leaves behind ends with it.
-        let outcome = thread::spawn(move || run(seed)).join();
+        let outcome = thread::spawn(move || run(seed, true)).join();
         if let Err(panic) = outcome {
             let said = panic.downcast_ref::<String>().cloned();
             let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
             println!("{bug:?}: found by seed {seed}: {}", said.unwrap_or_default());
+            run(seed, false);
             return;
         }
     }
