@@ -16,7 +16,7 @@ use crate::io::random_uuid;
 use crate::log::checkpoint::{self, Malformed, Offsets};
 use crate::log::clean_start::{self, CleanStart, Token};
 use crate::log::open::{LogError, at, read_text_now};
-use crate::log::{Resume, names};
+use crate::log::{Removal, Resume, names};
 
 const LOCK: &str = ".lock";
 
@@ -212,22 +212,6 @@ impl LogDir {
         Ok(())
     }
 
-    /// Removes the partitions whose deletion a crash interrupted; returns how many.
-    pub fn remove_deleted_now(&self) -> Result<usize, DirError> {
-        let mut removed = 0;
-        for entry in at(&self.path, fs::read_dir_now(&self.path))?
-            .into_iter()
-            .filter(|entry| entry.is_dir)
-        {
-            if entry.name.to_str().is_some_and(names::is_deleted_partition_dir) {
-                let path = self.path.join(&entry.name);
-                at(&path, fs::remove_dir_all_now(&path))?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
     /// Writes the checkpoints, durably.
     pub fn write_offsets_now(&mut self, offsets: CheckpointedOffsets) -> Result<(), DirError> {
         let files = [
@@ -278,6 +262,18 @@ fn make_dir_now(path: &Path) -> Result<(), LogError> {
         at(parent, fs::sync_dir_now(parent))?;
     }
     Ok(())
+}
+
+/// The partitions in the log directory `path` whose deletion a crash, or a stop, interrupted.
+pub fn deleted_partitions_now(path: &Path) -> Result<Removal, LogError> {
+    let mut removal = Removal::default();
+    for entry in at(path, fs::read_dir_now(path))? {
+        let is_deleted = entry.name.to_str().is_some_and(names::is_deleted_partition_dir);
+        if entry.is_dir && is_deleted {
+            removal.take_dir(path.join(&entry.name));
+        }
+    }
+    Ok(removal)
 }
 
 /// The partitions whose directories stand in the log directory `path`.
@@ -484,7 +480,7 @@ mod tests {
             cleaned: None,
         };
         assert_eq!(opened.offsets().resume("kept", PartitionIndex(0)), resume);
-        assert_eq!(opened.remove_deleted_now().unwrap(), 1);
+        deleted_partitions_now(dir.path()).unwrap().remove_all_now();
         let found = partitions_now(dir.path()).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(

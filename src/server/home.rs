@@ -258,11 +258,7 @@ impl Place {
 
 /// Locks one directory; `None`, with a line in the log, when it can't be used and others may do without it.
 fn lock_one(path: &Path, is_needed: bool) -> Result<Option<LogDir>, String> {
-    let opened = LogDir::open_now(path).and_then(|dir| {
-        dir.remove_deleted_now()?;
-        Ok(dir)
-    });
-    match opened {
+    match LogDir::open_now(path) {
         Ok(dir) => Ok(Some(dir)),
         Err(error @ DirError::File(_)) if !is_needed => {
             tracing::error!(

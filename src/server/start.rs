@@ -166,6 +166,7 @@ async fn lead(
     listeners: Vec<BoundListener>,
     started: Instant,
 ) -> Result<CleanStop, String> {
+    let left_over = shard.find_deleted();
     let mut outcome = shard.open().await;
     if outcome.is_ok() {
         shard.start_checkpoints().await;
@@ -179,6 +180,8 @@ async fn lead(
         shard.start_compaction();
         shard.start_snapshots();
         print_ready(shard.node(), started);
+        // Of a topic with thousands of partitions it takes long, and nobody has to wait for it.
+        io::spawn(left_over.run());
         // What has failed so is left as it is: a stop would write more.
         shard.unless_node_ends(wait_for_stop(&shard)).await?;
     }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use crate::base::{TopicId, TopicPartition};
 use crate::io::{has_disk_failed, random_uuid, spawn};
 use crate::log::dir::{self, FoundPartition};
-use crate::log::{self, LogError, Opened};
+use crate::log::{self, LogError, Opened, Removal};
 use crate::metadata::names::METADATA_TOPIC;
 use crate::metadata::{Partition, Topic};
 
@@ -30,6 +30,18 @@ impl Shard {
                 ),
             }),
         }
+    }
+
+    /// What the last run has deleted and not removed. To be asked before anything is deleted now.
+    pub fn find_deleted(self: &Rc<Self>) -> Removal {
+        let mut deleted = Removal::default();
+        for (_, path, _) in self.node.dirs.found() {
+            match dir::deleted_partitions_now(path) {
+                Ok(removal) => deleted.add(removal),
+                Err(error) => tracing::warn!("what was deleted is not removed: {error}"),
+            }
+        }
+        deleted
     }
 
     /// What looks like a partition's directory in the log directories that are online.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use ringlog::base::Timestamp;
 use ringlog::wire::ErrorCode;
@@ -12,7 +13,7 @@ use ringlog::wire::compression::Codec;
 use ringlog::wire::messages::init_producer_id_request::InitProducerIdRequest;
 
 use crate::client::{connect, create_topic, end_offset, number, partition, read_all, send, values};
-use crate::harness::{Broker, Running, repetitions};
+use crate::harness::{Broker, PATIENCE, Running, repetitions};
 use crate::raw::{Connection, expect_appended, list_offsets_request, produce_request};
 
 #[tokio::test]
@@ -331,6 +332,23 @@ fn newest_segment(broker: &Broker, partition: &str) -> PathBuf {
         .collect();
     segments.sort();
     segments.pop().expect("a segment")
+}
+
+#[test]
+fn what_a_deletion_has_left_is_removed_while_the_broker_serves() {
+    let mut broker = Broker::start();
+    assert!(broker.stop().success());
+    let left = broker
+        .data()
+        .join("gone-0.0123456789abcdef0123456789abcdef-delete");
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join("00000000000000000000.log"), [7; 100]).unwrap();
+    broker.start_again();
+    let deadline = Instant::now() + PATIENCE;
+    while left.exists() {
+        assert!(Instant::now() < deadline, "it stays");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
