@@ -190,6 +190,10 @@ impl Life {
 
     async fn keep_up(&self) {
         loop {
+            // As a partition that is offline: nothing more is begun.
+            if self.story().is_in_doubt {
+                return self.doubt().await;
+            }
             let outcome = match self.with(Log::begin_upkeep) {
                 Ok(None) => return,
                 Ok(Some(upkeep)) => upkeep.run().await,
