@@ -22,7 +22,7 @@ pub struct Api {
     /// Answers a request of one of these versions.
     pub serve: fn(Rc<Shard>, Request) -> Pending,
     /// Whether its large requests wait for each other before they are read: they take much memory and time, and there is
-    /// no need for several at once.
+    /// no need for several at once. Not of one that waits for the others itself: it would wait for itself.
     pub takes_turns: bool,
 }
 
@@ -92,16 +92,14 @@ pub static APIS: &[Api] = &[
     .taking_turns(),
     api(32, 1, 4, |shard, request| {
         Box::pin(describe_configs::serve(shard, request))
-    })
-    .taking_turns(),
+    }),
     api(33, 0, 2, |shard, request| {
         Box::pin(alter_configs::serve(shard, request))
     })
     .taking_turns(),
     api(35, 1, 5, |shard, request| {
         Box::pin(describe_log_dirs::serve(shard, request))
-    })
-    .taking_turns(),
+    }),
     api(36, 0, 2, |_, request| Box::pin(sasl::authenticate(request))),
     api(37, 0, 3, |shard, request| {
         Box::pin(create_partitions::serve(shard, request))

@@ -144,6 +144,26 @@ fn sizes(result: &DescribeLogDirsResult<'_>) -> Vec<(i32, i64)> {
 }
 
 #[test]
+fn a_request_that_names_very_many_partitions_is_answered() {
+    let broker = Broker::start();
+    let mut client = Connection::open(&broker);
+    create_topic(&mut client, "there", 1);
+    let topic = DescribableLogDirTopic {
+        topic: "there".into(),
+        partitions: (0..6_000).collect::<Vec<i32>>().into(),
+    };
+    let request = DescribeLogDirsRequest {
+        topics: Some(vec![topic].into()),
+    };
+    let answer = client.call(4, &request);
+    let partitions = |result: DescribeLogDirsResult<'_>| {
+        let topics = result.topics.iter();
+        topics.map(|topic| topic.partitions.iter().count()).sum::<usize>()
+    };
+    assert_eq!(answer.results.iter().map(partitions).sum::<usize>(), 1);
+}
+
+#[test]
 fn partitions_are_spread_over_the_directories_and_stay_where_they_are() {
     let (mut broker, dirs) = two_directories(&[]);
     broker.start_again();
