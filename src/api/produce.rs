@@ -110,7 +110,6 @@ fn refuse_whole(plan: &Plan, pieces: &[Piece]) -> Option<ErrorCode> {
 
 /// Reads the request, then splits every partition's records off its frame.
 async fn plan(shard: &Shard, request: &mut Request, slice: &mut TimeSlice) -> Result<Plan, Reply> {
-    let is_admin = request.client_id().is_some_and(|id| id == ADMIN_CLIENT_ID);
     let mut ranges = Vec::new();
     let mut plan = {
         let counted = request.counted_body().map_err(|error| request.malformed(error))?;
@@ -126,7 +125,7 @@ async fn plan(shard: &Shard, request: &mut Request, slice: &mut TimeSlice) -> Re
             let first = plan.partitions.len();
             let find = || {
                 let known = asked::topic(shard, request.version, &topic.name, topic.topic_id);
-                known.and_then(|id| check_may_write(shard, id, is_admin))
+                known.and_then(|id| check_may_write(shard, id, request))
             };
             let known = slice.spend(find).await;
             for partition in topic.partition_data.iter() {
@@ -163,9 +162,10 @@ async fn plan(shard: &Shard, request: &mut Request, slice: &mut TimeSlice) -> Re
 }
 
 /// The broker's own topics are written by the broker, as other clients' records would not be what it expects there.
-fn check_may_write(shard: &Shard, topic: TopicId, is_admin: bool) -> Result<TopicId, ErrorCode> {
+fn check_may_write(shard: &Shard, topic: TopicId, request: &Request) -> Result<TopicId, ErrorCode> {
+    let is_admin = || request.client_id().is_some_and(|id| id == ADMIN_CLIENT_ID);
     match shard.image().topic(topic) {
-        Some(internal) if internal.is_internal() && !is_admin => Err(ErrorCode::INVALID_TOPIC_EXCEPTION),
+        Some(internal) if internal.is_internal() && !is_admin() => Err(ErrorCode::INVALID_TOPIC_EXCEPTION),
         _ => Ok(topic),
     }
 }
