@@ -218,16 +218,20 @@ impl Shard {
     /// How a partition's directory was left, what its checkpoints said of the partition when the node started, and what the log was like.
     fn left_before(&self, partition: TopicPartition) -> Left {
         let (opened, resume) = self.as_found(partition);
-        let dir = {
-            let image = self.image.borrow();
-            let state = image.partition(partition.topic, partition.partition);
-            state.and_then(|state| self.node.dir_of(state))
-        };
         Left {
             opened,
             resume,
-            log: dir.and_then(|dir| self.left(dir, partition)),
+            log: self
+                .dir_in_image(partition)
+                .and_then(|dir| self.left(dir, partition)),
         }
+    }
+
+    /// The directory that the image gives to a partition.
+    fn dir_in_image(&self, partition: TopicPartition) -> Option<DirIndex> {
+        let image = self.image.borrow();
+        let state = image.partition(partition.topic, partition.partition)?;
+        self.node.dir_of(state)
     }
 
     /// What the last stop left of a log in a directory.
@@ -258,12 +262,7 @@ impl Shard {
 
     /// A partition can't be opened because its disk has failed.
     fn fail_dir_of_closed(self: &Rc<Self>, partition: TopicPartition, error: &LogError) {
-        let dir = {
-            let image = self.image.borrow();
-            let state = image.partition(partition.topic, partition.partition);
-            state.and_then(|state| self.node.dir_of(state))
-        };
-        if let (Some(dir), LogError::Io { error: cause, .. }) = (dir, error)
+        if let (Some(dir), LogError::Io { error: cause, .. }) = (self.dir_in_image(partition), error)
             && has_disk_failed(cause)
         {
             self.fail_dir(dir, error.to_string());
