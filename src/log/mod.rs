@@ -58,6 +58,7 @@ use crate::log::flush::Names;
 use crate::log::header::{BatchHeader, BatchProblem};
 use crate::log::index::Place;
 use crate::log::producers::{ProducedBatch, ProducerStates, Sequence, SequenceError};
+use crate::log::retention::secure_snapshot_now;
 use crate::log::segment::{Segment, Spare};
 use crate::log::upkeep::SpareState;
 
@@ -370,6 +371,8 @@ impl Log {
         let active = self.segments.last_mut().expect("a log has an active segment");
         active.seal_now()?;
         active.sync_now()?;
+        let path = self.dir.join(names::offset_file(self.end_offset, names::SNAPSHOT));
+        secure_snapshot_now(&path, Some(&snapshot::encode(&self.producers).into()))?;
         let next = self.create_segment_now(self.end_offset, now)?;
         self.go_on_in(next)
     }

@@ -304,6 +304,35 @@ fn a_sealed_segment_is_not_checked_again_once_it_is_settled() {
 }
 
 #[test]
+fn producers_of_a_segment_that_was_to_be_deleted_are_known_where_the_next_begins() {
+    on_a_core(|dir| async move {
+        let (mut log, _) = open(&dir, options(), Opened::AfterCleanStop);
+        let end = i64::from(SEGMENT_BYTES) / batch_bytes();
+        append(&mut log, 0..end);
+        let flushed = log.flush_plan().unwrap().run().await.unwrap();
+        log.flushed(flushed);
+        let resume = Resume {
+            recovery_point: log.recovery_point(),
+            ..Resume::default()
+        };
+        let upkeep = log.begin_upkeep().unwrap().expect("a spare to be made");
+        log.options_mut().retention_bytes = 0;
+        remove(log.delete_old_segments_now(NOW, log.end_offset()).unwrap());
+        assert_eq!(log.start_offset(), Offset(0), "it waits for what is on its way");
+        drop((log, upkeep));
+
+        let reopen = || Log::open_now(&dir, options(), Opened::AfterCrash, resume, NOW).unwrap().0;
+        let mut log = reopen();
+        remove(log.delete_segments_before_now(Offset(end)).unwrap());
+        assert_eq!(log.start_offset(), Offset(end));
+        drop(log);
+        let state = reopen().producers().get(ProducerId(7)).cloned();
+        let last = state.and_then(|state| state.batches().last().copied());
+        assert_eq!(last.map(|batch| batch.last_offset), Some(Offset(end - 1)));
+    });
+}
+
+#[test]
 fn a_flush_covers_batches_in_a_spare_and_in_the_segment_before() {
     on_a_core(|dir| async move {
         let (mut log, next) = before_a_roll(&dir).await;
