@@ -371,7 +371,9 @@ impl Log {
         let active = self.segments.last_mut().expect("a log has an active segment");
         active.seal_now()?;
         active.sync_now()?;
-        let path = self.dir.join(names::offset_file(self.end_offset, names::SNAPSHOT));
+        let path = self
+            .dir
+            .join(names::offset_file(self.end_offset, names::SNAPSHOT));
         secure_snapshot_now(&path, Some(&snapshot::encode(&self.producers).into()))?;
         let next = self.create_segment_now(self.end_offset, now)?;
         self.go_on_in(next)

@@ -61,9 +61,12 @@ impl Segment {
         }
     }
 
-    /// Takes its files away under names that say so; they go with the [`Removal`]. The producer snapshot is that of its beginning.
+    /// Takes its files away under names that say so; they go with the [`Removal`]. The producer snapshot is that of its beginning. It never
+    /// gets its own name on the way, which would tell a start after a crash that the segment before it is whole.
     pub fn retire_now(&mut self, removal: &mut Removal) -> io::Result<()> {
-        self.name_now()?;
+        if let Some(spare_path) = &self.spare_path {
+            removal.take_file_now(spare_path)?;
+        }
         for kind in [
             names::LOG,
             names::INDEX,

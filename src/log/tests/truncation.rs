@@ -165,3 +165,28 @@ fn a_log_that_ends_there_already_forgets_only_epochs_without_records() {
         assert_eq!((told(&log), log.latest_epoch()), (before, Some(LeaderEpoch(2))));
     });
 }
+
+#[test]
+fn a_segment_that_is_taken_back_before_it_has_its_name_never_gets_it() {
+    on_a_core(|dir| async move {
+        let mut log = appended(&dir, &script());
+        assert!(log.segment_count() > 2);
+        let begun = log.begin_truncation(Offset(1), NOW).unwrap();
+        let names: Vec<String> = offset_files(&dir).into_keys().collect();
+        let taken = names.iter().filter(|name| name.ends_with(names::DELETED));
+        let own_name = format!("{}.{}", names::LOG, names::DELETED);
+        let (own, spare): (Vec<&String>, Vec<&String>) =
+            taken.partition(|name| name.ends_with(&own_name) && name.len() == 20 + 1 + own_name.len());
+        assert!(
+            own.is_empty(),
+            "a crash between two renames would leave it: {own:?}"
+        );
+        assert!(!spare.is_empty());
+        begun.run().await.unwrap();
+        let left: Vec<String> = offset_files(&dir).into_keys().collect();
+        assert!(
+            !left.iter().any(|name| name.ends_with(names::DELETED)),
+            "{left:?}"
+        );
+    });
+}

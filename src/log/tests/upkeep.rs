@@ -321,7 +321,11 @@ fn producers_of_a_segment_that_was_to_be_deleted_are_known_where_the_next_begins
         assert_eq!(log.start_offset(), Offset(0), "it waits for what is on its way");
         drop((log, upkeep));
 
-        let reopen = || Log::open_now(&dir, options(), Opened::AfterCrash, resume, NOW).unwrap().0;
+        let reopen = || {
+            Log::open_now(&dir, options(), Opened::AfterCrash, resume, NOW)
+                .unwrap()
+                .0
+        };
         let mut log = reopen();
         remove(log.delete_segments_before_now(Offset(end)).unwrap());
         assert_eq!(log.start_offset(), Offset(end));
