@@ -58,7 +58,6 @@ use crate::log::flush::Names;
 use crate::log::header::{BatchHeader, BatchProblem};
 use crate::log::index::Place;
 use crate::log::producers::{ProducedBatch, ProducerStates, Sequence, SequenceError};
-use crate::log::retention::secure_snapshot_now;
 use crate::log::segment::{Segment, Spare};
 use crate::log::upkeep::SpareState;
 
@@ -360,27 +359,7 @@ impl Log {
     /// Seals the active segment and begins the next one at `base`, in the file that was made for it if it is there. What the sealed one's
     /// files have not yet follows with the [upkeep](Self::begin_upkeep), and so does the producer snapshot to recover the next from.
     fn roll_now(&mut self, base: Offset, now: Timestamp) -> io::Result<()> {
-        let next = self.next_segment_now(base, now)?;
-        self.go_on_in(next)
-    }
-
-    /// Seals the active segment, which is about to be deleted, and begins the next one at once under its own name: it alone will tell where
-    /// the log ends.
-    fn roll_for_deletion_now(&mut self, now: Timestamp) -> io::Result<()> {
-        // That name says that this segment is settled, and a crash may bring it back.
-        let active = self.segments.last_mut().expect("a log has an active segment");
-        active.seal_now()?;
-        active.sync_now()?;
-        let path = self
-            .dir
-            .join(names::offset_file(self.end_offset, names::SNAPSHOT));
-        secure_snapshot_now(&path, Some(&snapshot::encode(&self.producers).into()))?;
-        let next = self.create_segment_now(self.end_offset, now)?;
-        self.go_on_in(next)
-    }
-
-    fn go_on_in(&mut self, mut next: Segment) -> io::Result<()> {
-        let base = next.base();
+        let mut next = self.next_segment_now(base, now)?;
         next.jitter_by(self.options.jitter_ms());
         let snapshot = snapshot::encode(&self.producers).into();
         let active = self.segments.last_mut().expect("a log has an active segment");

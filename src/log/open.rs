@@ -17,7 +17,6 @@ use crate::log::flush::Names;
 use crate::log::header::{BatchHeader, BatchProblem, HEADER_BYTES};
 use crate::log::index::Place;
 use crate::log::producers::ProducerStates;
-use crate::log::retention::secure_snapshot_now;
 use crate::log::segment::{Segment, Tail};
 use crate::log::upkeep::SpareState;
 use crate::log::walk::{Source, Step, Walk, bad_batch, ready};
@@ -531,7 +530,8 @@ impl Log {
         if let Some(before) = n.checked_sub(1) {
             let base = self.segments[n].base();
             self.segments[before].sync_now()?;
-            secure_snapshot_now(&self.dir.join(names::offset_file(base, names::SNAPSHOT)), None)?;
+            let snapshot = self.dir.join(names::offset_file(base, names::SNAPSHOT));
+            sync_if_there_now(&snapshot)?;
         }
         self.segments[n].name_now()?;
         self.names.changed();
@@ -621,6 +621,13 @@ impl Log {
             remove_if_there_now(&place.path(kind))?;
         }
         Ok(())
+    }
+}
+
+fn sync_if_there_now(path: &Path) -> io::Result<()> {
+    match File::open_now(path, OpenOptions::read_only()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        opened => opened?.sync_data_now(),
     }
 }
 

@@ -1,15 +1,11 @@
 //! Deleting the oldest segments by age and size (Kafka's `UnifiedLog.deleteOldSegments`, for `cleanup.policy=delete`).
 
 use std::io;
-use std::path::Path;
-
-use bytes::Bytes;
 
 use crate::base::{Offset, Timestamp};
-use crate::io::fs::File;
-use crate::io::{OpenOptions, Planted, is_planted};
+use crate::io::{Planted, is_planted};
 use crate::log::segment::Segment;
-use crate::log::{Log, LogOptions, Removal, names};
+use crate::log::{Log, LogOptions, Removal};
 
 /// What the decision looks at of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +46,9 @@ impl Log {
         self.epochs_unwritten |= self.epochs.truncate_start(self.start_offset);
     }
 
-    /// Deletes the expired segments; their files go with the [`Removal`]. The active one too, for which an empty one comes. Reads under
-    /// way still see them. Not while a compaction is under way, which needs them all: the next look finds them again.
+    /// Deletes the expired segments; their files go with the [`Removal`]. Reads under way still see them. The active one is sealed for it,
+    /// and what is sealed goes once it is settled: while there are [expired](Self::expired_segments) ones left, it is to be asked again
+    /// after the [upkeep](Self::begin_upkeep). Not while a compaction is under way, which needs them all: the next look finds them again.
     pub fn delete_old_segments_now(&mut self, now: Timestamp, upper: Offset) -> io::Result<Removal> {
         if self.compaction.is_under_way() {
             return Ok(Removal::default());
@@ -61,7 +58,7 @@ impl Log {
             count += 1;
         }
         if count == self.segments.len() {
-            self.roll_for_deletion_now(now)?;
+            self.roll_now(self.end_offset, now)?;
         }
         self.remove_first_segments_now(count)
     }
@@ -78,58 +75,31 @@ impl Log {
     }
 
     fn remove_first_segments_now(&mut self, count: usize) -> io::Result<Removal> {
-        // What is on its way to a segment's files must not be met by their removal: that one goes the next time.
-        let count = match self.is_kept_up {
-            true => count.min(self.first_unsettled()),
-            false => count,
-        };
         let mut removal = Removal::default();
-        for _ in 0..count {
+        for _ in 0..count.min(self.removable()) {
             self.remove_first_segment_now(&mut removal)?;
         }
         Ok(removal)
+    }
+
+    /// How many segments, oldest first, can go: nothing is on its way to their files, and the one behind has its own name. That name has
+    /// to tell where the log ends when a crash leaves nothing in it, and the producers that it is recovered from are known nowhere else.
+    fn removable(&self) -> usize {
+        let pairs = self.segments.windows(2);
+        pairs
+            .take_while(|pair| pair[0].is_settled() && pair[1].is_named())
+            .count()
     }
 
     /// The start moves first: a segment that can't be removed is not read again, and goes at the next try.
     fn remove_first_segment_now(&mut self, removal: &mut Removal) -> io::Result<()> {
         self.start_offset = self.start_offset.max(self.segments[1].base());
         self.epochs_unwritten |= self.epochs.truncate_start(self.start_offset);
-        self.secure_beginning_now()?;
         let first = &mut self.segments[0];
         first.retire_now(removal)?;
         self.names.changed();
         self.segments.remove(0);
         Ok(())
-    }
-}
-
-impl Log {
-    /// Lets the second segment be the first: its name has to tell where the log ends when a crash leaves nothing in it, and the producers
-    /// that it is recovered from are known nowhere else then. Waits for the disk where the first is not settled, which is rare.
-    fn secure_beginning_now(&mut self) -> io::Result<()> {
-        let next = self.segments[1].base();
-        let first = &self.segments[0];
-        if !first.is_settled() {
-            first.file_now()?.sync_data_now()?;
-            let path = self.dir.join(names::offset_file(next, names::SNAPSHOT));
-            secure_snapshot_now(&path, first.snapshot())?;
-        }
-        if !self.segments[1].is_named() {
-            self.segments[1].name_now()?;
-            self.names.changed();
-        }
-        Ok(())
-    }
-}
-
-/// Flushes a producer snapshot that is on its way to its file, or that a start has written there.
-pub fn secure_snapshot_now(path: &Path, on_its_way: Option<&Bytes>) -> io::Result<()> {
-    if let Some(bytes) = on_its_way {
-        File::open_now(path, OpenOptions::read_write_truncate())?.write_at_now(0, &[bytes])?;
-    }
-    match File::open_now(path, OpenOptions::read_only()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        opened => opened?.sync_data_now(),
     }
 }
 

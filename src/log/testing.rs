@@ -4,6 +4,8 @@ use crate::base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, crc
 use crate::wire::batch::{BatchBuilder, ControlType};
 use crate::wire::compression::Codec;
 
+use super::{Log, names};
+
 /// Who produced a test batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Producer {
@@ -100,4 +102,22 @@ fn varint(bytes: &mut Vec<u8>, value: i64) {
         bits >>= 7;
     }
     bytes.push(bits as u8);
+}
+
+impl Log {
+    /// What the upkeep comes to, without a core.
+    pub fn settle_now(&mut self) {
+        for sealed in self.first_unsettled()..self.segments.len() - 1 {
+            let next = self.segments[sealed + 1].base();
+            self.segments[sealed].seal_now().unwrap();
+            if let Some(snapshot) = self.segments[sealed].snapshot() {
+                let path = self.dir.join(names::offset_file(next, names::SNAPSHOT));
+                std::fs::write(path, snapshot).unwrap();
+            }
+            self.segments[sealed].settle();
+        }
+        self.segments
+            .iter_mut()
+            .for_each(|segment| segment.name_now().unwrap());
+    }
 }

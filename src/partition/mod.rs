@@ -546,6 +546,11 @@ impl Partition {
         Ok(removal.after(self.config.file_delete_delay))
     }
 
+    /// Whether [`apply_retention`](Self::apply_retention) left something that has to be settled first.
+    pub fn awaits_retention(&self, now: Timestamp) -> bool {
+        !self.is_offline && self.log.expired_segments(now, self.log.end_offset()) > 0
+    }
+
     /// What there is to compact, if it is time for it.
     pub fn dirt(&self, now: Timestamp) -> Option<Dirt> {
         if !self.config.cleanup_policy.compact || self.is_offline {

@@ -23,17 +23,35 @@ impl Shard {
     async fn apply_retention(self: &Rc<Self>) {
         let partitions = self.owned.borrow().all();
         let mut slice = TimeSlice::default();
+        let mut awaiting = Vec::new();
         for partition in partitions {
-            let removal = slice.spend(|| self.apply_retention_to(partition)).await;
+            let apply = || (self.apply_retention_to(partition), self.awaits_retention(partition));
+            let (removal, awaits) = slice.spend(apply).await;
             if !removal.is_empty() {
                 io::spawn(removal.run());
             }
+            if awaits {
+                awaiting.push(partition);
+            }
+        }
+        for partition in awaiting {
+            self.upkeep_ended(partition).await;
+            io::spawn(self.apply_retention_to(partition).run());
         }
     }
 
-    /// Takes away what retention no longer keeps of one partition; the files go with the [`Removal`].
+    /// Whether something of it has to be settled before it can go.
+    fn awaits_retention(&self, partition: TopicPartition) -> bool {
+        let owned = self.owned.borrow();
+        let replica = owned.get(partition);
+        replica.is_some_and(|replica| replica.awaits_retention(io::wall_now()))
+    }
+
+    /// Takes away what retention no longer keeps of one partition; the files go with the [`Removal`]. What it had to seal is settled
+    /// beside, and goes the next time.
     pub(super) fn apply_retention_to(self: &Rc<Self>, partition: TopicPartition) -> Removal {
         let applied = self.owned.borrow_mut().apply_retention(partition, io::wall_now());
+        self.keep_up(partition);
         applied.unwrap_or_else(|error| {
             tracing::error!("{partition}: retention failed: {error}");
             self.read_failed(partition, "retention", &error);

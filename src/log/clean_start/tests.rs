@@ -532,6 +532,7 @@ fn run(steps: &[Step]) {
             }
             Step::Expire { retention_bytes } => {
                 log.options_mut().retention_bytes = *retention_bytes;
+                log.settle_now();
                 let removal = log.delete_old_segments_now(NOW, log.end_offset()).unwrap();
                 log.options_mut().retention_bytes = -1;
                 removal.remove_all_now();

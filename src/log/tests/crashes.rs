@@ -1,5 +1,6 @@
 //! Opening what a crash left.
 
+use super::upkeep::{keep_up, on_a_core};
 use super::*;
 
 fn log_path(dir: &Path) -> PathBuf {
@@ -372,6 +373,7 @@ fn what_a_deleted_segment_told_of_its_producers_is_known_after_a_crash() {
             .unwrap();
     }
     assert_eq!(log.segment_count(), 2);
+    log.settle_now();
     remove(log.delete_segments_before_now(Offset(2)).unwrap());
     drop(log);
     let (log, _) = open(dir.path(), options, Opened::AfterCrash);
@@ -383,29 +385,31 @@ fn what_a_deleted_segment_told_of_its_producers_is_known_after_a_crash() {
 /// The process dies before any upkeep, and again when retention has taken what the first recovery had read.
 #[test]
 fn a_recovery_leaves_to_each_segment_what_was_known_of_producers_before_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let options = LogOptions {
-        segment_bytes: 160,
-        ..LogOptions::default()
-    };
-    let (mut log, _) = open(dir.path(), options.clone(), Opened::AfterCleanStop);
-    for (n, id) in [(0, 7), (1, 7), (2, 8), (3, 8), (4, 8)] {
-        let producer = Producer {
-            id,
-            epoch: 1,
-            sequence: n,
+    on_a_core(|dir| async move {
+        let options = LogOptions {
+            segment_bytes: 160,
+            ..LogOptions::default()
         };
-        log.append(&batch_of(n.into(), 0, producer, &[(0, "x")]), NOW)
-            .unwrap();
-    }
-    assert_eq!(log.segment_count(), 3);
-    drop(log);
-    let (mut log, _) = open(dir.path(), options.clone(), Opened::AfterCrash);
-    remove(log.delete_segments_before_now(Offset(4)).unwrap());
-    drop(log);
-    let (log, _) = open(dir.path(), options, Opened::AfterCrash);
-    assert_eq!(log.start_offset(), Offset(4));
-    assert!(log.producers().get(ProducerId(7)).is_some());
+        let (mut log, _) = open(&dir, options.clone(), Opened::AfterCleanStop);
+        for (n, id) in [(0, 7), (1, 7), (2, 8), (3, 8), (4, 8)] {
+            let producer = Producer {
+                id,
+                epoch: 1,
+                sequence: n,
+            };
+            log.append(&batch_of(n.into(), 0, producer, &[(0, "x")]), NOW)
+                .unwrap();
+        }
+        assert_eq!(log.segment_count(), 3);
+        drop(log);
+        let (mut log, _) = open(&dir, options.clone(), Opened::AfterCrash);
+        keep_up(&mut log).await;
+        remove(log.delete_segments_before_now(Offset(4)).unwrap());
+        drop(log);
+        let (log, _) = open(&dir, options, Opened::AfterCrash);
+        assert_eq!(log.start_offset(), Offset(4));
+        assert!(log.producers().get(ProducerId(7)).is_some());
+    });
 }
 
 #[test]

@@ -291,6 +291,7 @@ fn run(steps: &[Step]) {
                 // Everything but the active segment's last batches is old.
                 let log = log.as_mut().unwrap();
                 log.options_mut().retention_bytes = 3000;
+                log.settle_now();
                 remove(log.delete_old_segments_now(NOW, log.end_offset()).unwrap());
                 log.options_mut().retention_bytes = -1;
                 let base = log.segments[0].base();

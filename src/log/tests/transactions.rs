@@ -239,6 +239,7 @@ mod kafkas {
     fn an_index_goes_with_its_segment() {
         let (_keep, dir) = copy();
         let (mut log, _) = open(&dir, options(), Opened::AfterCleanStop);
+        log.settle_now();
         remove(log.delete_segments_before_now(Offset(129)).unwrap());
         let left: Vec<String> = of_kind(&dir, names::TXN_INDEX).into_keys().collect();
         let bases = [129, 201, 267, 346];
@@ -266,6 +267,7 @@ fn the_stable_end_is_never_before_the_start() {
         log.append(&batch, NOW).unwrap();
     }
     assert_eq!(log.stable_end(), Offset(0));
+    log.settle_now();
     remove(log.delete_segments_before_now(Offset(2)).unwrap());
     assert_eq!((log.start_offset(), log.stable_end()), (Offset(2), Offset(2)));
     log.append(&end_of_transaction(4, producer(1, -1), true, NOW), NOW)
@@ -521,6 +523,7 @@ mod model {
     fn expire(log: &mut Log) {
         log.options_mut().retention_bytes = 1500;
         let end = log.end_offset();
+        log.settle_now();
         remove(log.delete_old_segments_now(NOW, end).unwrap());
         log.options_mut().retention_bytes = -1;
     }

@@ -182,7 +182,7 @@ fn a_segment_that_is_taken_back_before_it_has_its_name_never_gets_it() {
             "a crash between two renames would leave it: {own:?}"
         );
         assert!(!spare.is_empty());
-        begun.run().await.unwrap();
+        drop(begun.run().await.unwrap());
         let left: Vec<String> = offset_files(&dir).into_keys().collect();
         assert!(
             !left.iter().any(|name| name.ends_with(names::DELETED)),
