@@ -25,7 +25,12 @@ impl Shard {
         let mut slice = TimeSlice::default();
         let mut awaiting = Vec::new();
         for partition in partitions {
-            let apply = || (self.apply_retention_to(partition), self.awaits_retention(partition));
+            let apply = || {
+                (
+                    self.apply_retention_to(partition),
+                    self.awaits_retention(partition),
+                )
+            };
             let (removal, awaits) = slice.spend(apply).await;
             if !removal.is_empty() {
                 io::spawn(removal.run());

@@ -15,9 +15,9 @@ use crate::raw::{
     Connection, create_topic, create_topic_request, expect_appended, list_offsets_request, produce_request,
 };
 
-const TOPIC: &str = "shortened";
+pub const TOPIC: &str = "shortened";
 /// The owners of so many are on both cores.
-const PARTITIONS: i32 = 8;
+pub const PARTITIONS: i32 = 8;
 const NO_LOW_WATERMARK: i64 = -1;
 
 #[test]
@@ -119,7 +119,7 @@ fn what_cannot_be_deleted_is_told_for_each_partition() {
 }
 
 /// A client of a topic with so many records in each partition.
-fn with_records(broker: &Broker, records: usize) -> Connection {
+pub fn with_records(broker: &Broker, records: usize) -> Connection {
     let mut client = Connection::open(broker);
     create_topic(&mut client, TOPIC, PARTITIONS);
     for partition in 0..PARTITIONS {
@@ -128,7 +128,7 @@ fn with_records(broker: &Broker, records: usize) -> Connection {
     client
 }
 
-fn produce(client: &mut Connection, partition: i32) {
+pub fn produce(client: &mut Connection, partition: i32) {
     let mut batch = BatchBuilder::new(Codec::None).at(Offset(0), LeaderEpoch::NONE);
     batch.add(Timestamp(1_703_462_400_000), None, Some(b"value"), &[]);
     let records = batch.build().to_vec();
@@ -163,7 +163,7 @@ fn delete(client: &mut Connection, topic: &str, asked: &[(i32, i64)]) -> Vec<(i3
         .collect()
 }
 
-fn earliest(client: &mut Connection, partition: i32) -> i64 {
+pub fn earliest(client: &mut Connection, partition: i32) -> i64 {
     let mut request = list_offsets_request(TOPIC, -2);
     let mut topic = request.topics.iter().next().expect("the topic");
     let mut asked = topic.partitions.iter().next().expect("the partition");

@@ -33,6 +33,7 @@ mod offsets;
 mod producers;
 mod quorum;
 mod raw;
+mod retention;
 mod rust_client;
 mod smoke;
 mod transactions;
