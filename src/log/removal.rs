@@ -58,6 +58,9 @@ impl Removal {
 
     /// Removes everything, one after the other. What can't be removed is told in the log, and stays until the next start.
     pub async fn run(self) {
+        if self.is_empty() {
+            return;
+        }
         if !self.delay.is_zero() {
             sleep(self.delay).await;
         }

@@ -68,8 +68,8 @@ impl Shard {
         self.compacting.one_ended.notify();
         // The names of its files have changed.
         self.keep_up(partition);
-        // It had to wait for this.
-        self.apply_retention_to(partition).run().await;
+        // It had to wait for this. The files may stay for `file.delete.delay.ms`, and the next round need not.
+        io::spawn(self.apply_retention_to(partition).run());
         self.report(partition, outcome)
     }
 

@@ -12,6 +12,8 @@ use crate::harness::{Broker, PATIENCE};
 const KEYS: u8 = 16;
 const ROUNDS: u32 = 30;
 const VALUE_BYTES: usize = 20_000;
+/// What isn't compacted is what lies in the active segment, and in the one before until it is settled.
+const FEW: usize = 4 * (1 << 20) / VALUE_BYTES;
 
 /// Segments as small as Kafka lets them be, a look at them ten times a second, and reads that come from the files.
 const SETTINGS: &[&str] = &[
@@ -81,16 +83,10 @@ async fn check(partition: &PartitionClient, rounds: u32) -> usize {
     records.len()
 }
 
-#[tokio::test]
-async fn a_compacted_topic_keeps_the_last_record_of_each_key_through_a_crash() {
-    let mut broker = Broker::start_with(SETTINGS);
-    create_topic(&broker, "kept", 1).await;
-    let client = partition(&broker, "kept", 0).await;
-    produce_rounds(&client, 0..ROUNDS).await;
-    // What isn't compacted is what lies in the active segment, and in the one before until it is settled.
-    let few = 4 * (1 << 20) / VALUE_BYTES;
-    let deadline = Instant::now() + PATIENCE;
-    while check(&client, ROUNDS).await > few {
+/// Waits until a topic of so many rounds has become small.
+async fn until_compacted(broker: &Broker, client: &PartitionClient, rounds: u32, patience: Duration) {
+    let deadline = Instant::now() + patience;
+    while check(client, rounds).await > FEW {
         assert!(
             Instant::now() < deadline,
             "nothing was compacted: {}",
@@ -98,9 +94,30 @@ async fn a_compacted_topic_keeps_the_last_record_of_each_key_through_a_crash() {
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// `file.delete.delay.ms` is for files, and no time that the next round waits.
+#[tokio::test]
+async fn one_round_follows_another() {
+    let broker = Broker::start_with(SETTINGS);
+    create_topic(&broker, "rounds", 1).await;
+    let client = partition(&broker, "rounds", 0).await;
+    for again in 0..3 {
+        produce_rounds(&client, again * ROUNDS..(again + 1) * ROUNDS).await;
+        until_compacted(&broker, &client, (again + 1) * ROUNDS, PATIENCE / 2).await;
+    }
+}
+
+#[tokio::test]
+async fn a_compacted_topic_keeps_the_last_record_of_each_key_through_a_crash() {
+    let mut broker = Broker::start_with(SETTINGS);
+    create_topic(&broker, "kept", 1).await;
+    let client = partition(&broker, "kept", 0).await;
+    produce_rounds(&client, 0..ROUNDS).await;
+    until_compacted(&broker, &client, ROUNDS, PATIENCE).await;
     broker.kill_and_start_again();
     let client = partition(&broker, "kept", 0).await;
-    assert!(check(&client, ROUNDS).await <= few);
+    assert!(check(&client, ROUNDS).await <= FEW);
     produce_rounds(&client, ROUNDS..2 * ROUNDS).await;
     check(&client, 2 * ROUNDS).await;
     drop(client);
