@@ -365,13 +365,16 @@ impl Segment {
     /// Whether a batch must go to a new segment (`LogSegment.shouldRoll`).
     pub fn must_roll(&self, batch: &BatchHeader, options: &LogOptions, now: Timestamp) -> bool {
         let bytes_max = u64::from(options.segment_bytes).min(POSITION_MAX);
-        let full = self.size_bytes + batch.size_bytes as u64 > bytes_max;
         let entries = |bytes: usize| options.index_bytes_max as usize / bytes;
-        full || self.offsets.entry_count() >= entries(OffsetEntry::BYTES)
-            // The last slot is for the entry that sealing adds.
-            || self.times.entry_count() + 1 >= entries(TimeEntry::BYTES)
-            || batch.last_offset.0 - self.base().0 > i64::from(i32::MAX)
-            || (self.size_bytes > 0 && self.age_ms(batch, now) > options.segment_ms - self.jitter_ms)
+        let is_full = || {
+            self.size_bytes + batch.size_bytes as u64 > bytes_max
+                || self.offsets.entry_count() >= entries(OffsetEntry::BYTES)
+                // The last slot is for the entry that sealing adds.
+                || self.times.entry_count() + 1 >= entries(TimeEntry::BYTES)
+                || self.age_ms(batch, now) > options.segment_ms - self.jitter_ms
+        };
+        // Behind one that is empty another would have the same name, however small the settings.
+        (self.size_bytes > 0 && is_full()) || batch.last_offset.0 - self.base().0 > i64::from(i32::MAX)
     }
 
     /// How long the segment has been filled when `batch` comes, in the records' time, or by the clock if the first

@@ -95,3 +95,24 @@ fn earlier_by_chance_so_that_not_all_partitions_roll_at_once() {
     assert!(ages.iter().all(|age| (41..=101).contains(age)), "{ages:?}");
     assert!(ages.len() > 5, "{ages:?}");
 }
+
+#[test]
+fn never_onto_a_name_that_is_taken() {
+    for index_bytes_max in [4, 8, 12, 16, 23] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = LogOptions {
+            index_interval_bytes: 0,
+            index_bytes_max,
+            ..LogOptions::default()
+        };
+        let (mut log, _) = open(dir.path(), options.clone(), Opened::AfterCleanStop);
+        for n in 0..6 {
+            log.append(&batch(n, &[(n, "x")]), NOW).unwrap();
+        }
+        // There is room for sealing's entry alone, or not even for that.
+        assert_eq!(bases(&log), [0, 1, 2, 3, 4, 5], "{index_bytes_max}");
+        close(log);
+        let (log, recovery) = open(dir.path(), options, Opened::AfterCrash);
+        assert_eq!((recovery.bytes_cut, log.end_offset()), (0, Offset(6)));
+    }
+}
