@@ -78,6 +78,15 @@ pub enum LogError {
         /// What is there.
         problem: BatchProblem,
     },
+    /// The log ends before where a clean stop had brought it to stable storage.
+    LostEnd {
+        /// The directory of its files.
+        path: PathBuf,
+        /// Behind the last batch that is there.
+        end: Offset,
+        /// Behind the last batch that was.
+        stopped_at: Offset,
+    },
     /// A text file of the directory doesn't read.
     Malformed {
         /// The file.
@@ -104,6 +113,17 @@ impl fmt::Display for LogError {
                 problem,
             } => {
                 write!(f, "{}: at byte {position}: {problem}", path.display())
+            }
+            LogError::LostEnd {
+                path,
+                end,
+                stopped_at,
+            } => {
+                write!(
+                    f,
+                    "{}: ends at offset {end}, and at the last clean stop it ended at {stopped_at}",
+                    path.display()
+                )
             }
             LogError::Malformed { path, problem } => write!(f, "{}: {problem}", path.display()),
         }
@@ -186,6 +206,13 @@ impl Log {
         }
         let mut recovery = Recovery::default();
         log.open_segments_now(&files, opened, resume, now, &mut recovery)?;
+        if opened == Opened::AfterCleanStop && log.end_offset < resume.recovery_point {
+            return Err(LogError::LostEnd {
+                path: log.dir.to_path_buf(),
+                end: log.end_offset,
+                stopped_at: resume.recovery_point,
+            });
+        }
         log.drop_all_below_start_now(now)?;
         log.start_offset = resume.start_offset.max(log.segments[0].base());
         log.end_epochs_now()?;
@@ -229,7 +256,7 @@ impl Log {
         }
         let epochs_known = self.load_epochs_now(opened)?;
         self.load_producers_now(files, from, epochs_known, now)?;
-        self.recover_now(from, now, recovery)?;
+        self.recover_now(from, resume.recovery_point, now, recovery)?;
         if opened == Opened::AfterCrash && is_planted(Planted::ProducerStateNotRebuilt) {
             self.producers = ProducerStates::default();
         }
@@ -331,12 +358,22 @@ impl Log {
         recovery.segments_scanned += 1;
         recovery.bytes_scanned += scanned.valid_bytes;
         match scanned.problem {
-            Some(problem) => Err(LogError::BadBatch {
-                path,
-                position: scanned.valid_bytes,
-                problem,
-            }),
+            Some(problem) => Err(self.damaged_now(n, scanned.valid_bytes, problem)),
             None => Ok(()),
+        }
+    }
+
+    /// What is said of a segment that has something else than batches. Without its index the next start, after whatever stop, looks at
+    /// all of it again.
+    fn damaged_now(&self, n: usize, position: u64, problem: BatchProblem) -> LogError {
+        let segment = &self.segments[n];
+        if let Err(error) = remove_if_there_now(&segment.path(names::INDEX)) {
+            return error;
+        }
+        LogError::BadBatch {
+            path: segment.path(names::LOG),
+            position,
+            problem,
         }
     }
 
@@ -436,8 +473,14 @@ impl Log {
     }
 
     /// Checks every batch from segment `from` on, cuts behind the last valid one, and learns epochs and producers on
-    /// the way.
-    fn recover_now(&mut self, from: usize, now: Timestamp, recovery: &mut Recovery) -> Result<(), LogError> {
+    /// the way. What no crash can have torn, since it was on stable storage, stays as it is.
+    fn recover_now(
+        &mut self,
+        from: usize,
+        recovery_point: Offset,
+        now: Timestamp,
+        recovery: &mut Recovery,
+    ) -> Result<(), LogError> {
         let mut at_segment = from;
         while at_segment < self.segments.len() {
             let segment = &mut self.segments[at_segment];
@@ -500,6 +543,7 @@ impl Log {
                 let next = self.segments.get(at_segment);
                 let is_leftover =
                     next.is_some_and(|next| next.follows().unwrap_or(next.base()) == self.end_offset);
+                let was_durable = !is_leftover && scanned.next_offset < recovery_point;
                 let is_damage = self.options.refuse_damage
                     && !is_leftover
                     && (at_segment < self.segments.len()
@@ -507,12 +551,8 @@ impl Log {
                             &path,
                             self.segments[at_segment - 1].has_batch_behind_now(position),
                         )?);
-                if is_old || is_damage {
-                    return Err(LogError::BadBatch {
-                        path,
-                        position,
-                        problem,
-                    });
+                if is_old || was_durable || is_damage {
+                    return Err(self.damaged_now(at_segment - 1, position, problem));
                 }
                 let segment = &mut self.segments[at_segment - 1];
                 recovery.bytes_cut += segment.size_bytes() - position;

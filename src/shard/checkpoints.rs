@@ -11,6 +11,7 @@ use std::rc::Rc;
 use crate::base::{Offset, TopicPartition};
 use crate::io::local::Notify;
 use crate::io::{self, may_pass, write_whole};
+use crate::log::Resume;
 use crate::log::checkpoint::{self, Offsets};
 use crate::log::dir::{self, CheckpointedOffsets};
 use crate::partition::Partition;
@@ -36,7 +37,7 @@ pub struct PartitionOffsets {
 /// What is written of one core's partitions.
 #[derive(Debug, Default)]
 pub struct CoreOffsets {
-    /// Of those that are open.
+    /// Of those that are open, and as they were left of those that could not be opened.
     pub offsets: Vec<PartitionOffsets>,
     /// The directories that the core has given up: their partitions are not all among them.
     pub offline: BTreeSet<DirIndex>,
@@ -71,6 +72,19 @@ impl PartitionOffsets {
             start: replica.log().start_to_checkpoint(),
             high_watermark: replica.committed(),
             cleaned: replica.log().cleaned_to(),
+        }
+    }
+
+    /// As the last life has left them, of one that could not be opened: without them the next start would take what is damaged for a
+    /// torn end, and cut it off.
+    fn of_unopened(partition: TopicPartition, dir: DirIndex, resume: Resume) -> PartitionOffsets {
+        PartitionOffsets {
+            partition,
+            dir,
+            recovery_point: resume.recovery_point,
+            start: Some(resume.start_offset).filter(|start| *start > Offset(0)),
+            high_watermark: resume.recovery_point,
+            cleaned: resume.cleaned,
         }
     }
 
@@ -112,10 +126,22 @@ impl Shard {
             offsets.extend(placed.map(|(dir, replica)| PartitionOffsets::of(partition, dir, replica)));
         };
         TimeSlice::default().each(partitions, add).await;
+        offsets.extend(self.offsets_of_unopened());
         CoreOffsets {
             offsets,
             offline: self.online_dirs.offline(),
         }
+    }
+
+    /// The offsets of what this core could not open.
+    pub(super) fn offsets_of_unopened(&self) -> Vec<PartitionOffsets> {
+        let owned = self.owned.borrow();
+        let placed = owned
+            .unopened()
+            .filter_map(|(partition, resume)| Some((partition, self.dir_in_image(partition)?, resume)));
+        placed
+            .map(|(partition, dir, resume)| PartitionOffsets::of_unopened(partition, dir, resume))
+            .collect()
     }
 
     /// Writes the files that would say something else than they do. What can't be written is told, and tried again the next time: without it

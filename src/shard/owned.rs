@@ -28,8 +28,9 @@ pub struct Owned {
     partitions: BTreeMap<TopicPartition, Partition>,
     /// Those that could not be opened: when each may be tried again, and what the checkpoints say of it. Mostly none.
     closed: BTreeMap<TopicPartition, (Instant, Resume)>,
-    /// Those whose files hold what they should not: out of service until a restart. Mostly none.
-    damaged: BTreeSet<TopicPartition>,
+    /// Those whose files hold what they should not: out of service until a restart, which needs what the checkpoints say of them to see it
+    /// again. Mostly none.
+    damaged: BTreeMap<TopicPartition, Resume>,
     /// Those that lie in a directory which is offline. Mostly none.
     offline: BTreeSet<TopicPartition>,
     /// Who holds the batches of all tails, oldest first: one entry a batch.
@@ -79,7 +80,7 @@ impl Owned {
         Owned {
             partitions: BTreeMap::new(),
             closed: BTreeMap::new(),
-            damaged: BTreeSet::new(),
+            damaged: BTreeMap::new(),
             offline: BTreeSet::new(),
             tail_order: VecDeque::new(),
             tail_bytes: 0,
@@ -115,7 +116,7 @@ impl Owned {
 
     /// Why a partition that the image gives to this core isn't open.
     pub fn why_absent(&self, partition: TopicPartition) -> ErrorCode {
-        match self.damaged.contains(&partition) || self.offline.contains(&partition) {
+        match self.damaged.contains_key(&partition) || self.offline.contains(&partition) {
             true => ErrorCode::KAFKA_STORAGE_ERROR,
             false => ErrorCode::NOT_LEADER_OR_FOLLOWER,
         }
@@ -167,6 +168,19 @@ impl Owned {
         (*at <= now).then_some(*resume)
     }
 
+    /// Those that could not be opened, and what the checkpoints say of them.
+    pub fn unopened(&self) -> impl Iterator<Item = (TopicPartition, Resume)> {
+        let closed = self
+            .closed
+            .iter()
+            .map(|(partition, (_, resume))| (*partition, *resume));
+        let damaged = self
+            .damaged
+            .iter()
+            .map(|(partition, resume)| (*partition, *resume));
+        closed.chain(damaged)
+    }
+
     /// Opens the log of a partition that is new to this core, or takes over what changed of one that isn't. One that
     /// can't be opened is remembered; see [`to_be_tried`](Self::to_be_tried).
     pub fn take(
@@ -176,14 +190,14 @@ impl Owned {
         now: Instant,
     ) -> Result<(), LogError> {
         let (partition, resume) = (assigned.partition, assigned.left.resume);
-        if self.damaged.contains(&partition) {
+        if self.damaged.contains_key(&partition) {
             return Ok(());
         }
         let outcome = self.open_or_update(assigned, wall_now);
         match &outcome {
             Ok(()) => self.closed.remove(&partition),
             Err(error) if error.is_damage() => {
-                self.damaged.insert(partition);
+                self.damaged.insert(partition, resume);
                 self.closed.remove(&partition)
             }
             Err(_) => self.closed.insert(partition, (now + REOPEN_PAUSE, resume)),
@@ -304,7 +318,7 @@ impl Owned {
     /// Forgets what is left of a topic when its partitions are deleted.
     pub fn forget(&mut self, topic: TopicId) {
         self.closed.retain(|partition, _| partition.topic != topic);
-        self.damaged.retain(|partition| partition.topic != topic);
+        self.damaged.retain(|partition, _| partition.topic != topic);
         self.offline.retain(|partition| partition.topic != topic);
         // Entries of partitions that are gone would be settled twice.
         self.tail_order.retain(|partition| partition.topic != topic);

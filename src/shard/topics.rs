@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::{TopicId, TopicPartition};
-use crate::io::{has_disk_failed, now, spawn, wall_now};
+use crate::io::{has_disk_failed, is_out_of_resources, now, spawn, wall_now};
 use crate::log::clean_start::{Entry, LogLeft};
 use crate::log::{self, LogError, Opened, Removal, Resume, names};
 use crate::metadata::{Change, Image, Topic};
@@ -60,11 +60,10 @@ impl Shard {
         for topic in topics {
             for (partition, error) in self.take_topic(topic, When::AtStart, &mut slice).await {
                 match &error {
-                    error if error.is_damage() => tracing::error!("{partition} is out of service: {error}"),
-                    LogError::Io { error: cause, .. } if has_disk_failed(cause) => {
-                        self.fail_dir_of_closed(partition, &error);
-                    }
-                    _ => return Err(error),
+                    LogError::Io { error: cause, .. } if is_out_of_resources(cause) => return Err(error),
+                    // Whatever it is, a full disk too: the node starts with the directories that it can use.
+                    LogError::Io { .. } => self.fail_dir_of_closed(partition, &error),
+                    _ => tracing::error!("{partition} is out of service: {error}"),
                 }
             }
             progress.tell_now_and_then(self.core, self.owned.borrow().recovery());
@@ -108,7 +107,9 @@ impl Shard {
         for topic in touched {
             for (partition, error) in self.take_topic(topic, When::Later, &mut slice).await {
                 tracing::error!("{partition} stays closed until it is asked for: {error}");
-                self.fail_dir_of_closed(partition, &error);
+                if matches!(&error, LogError::Io { error: cause, .. } if has_disk_failed(cause)) {
+                    self.fail_dir_of_closed(partition, &error);
+                }
             }
         }
         is_one_gone
@@ -228,7 +229,7 @@ impl Shard {
     }
 
     /// The directory that the image gives to a partition.
-    fn dir_in_image(&self, partition: TopicPartition) -> Option<DirIndex> {
+    pub(super) fn dir_in_image(&self, partition: TopicPartition) -> Option<DirIndex> {
         let image = self.image.borrow();
         let state = image.partition(partition.topic, partition.partition)?;
         self.node.dir_of(state)
@@ -262,9 +263,7 @@ impl Shard {
 
     /// A partition can't be opened because its disk has failed.
     fn fail_dir_of_closed(self: &Rc<Self>, partition: TopicPartition, error: &LogError) {
-        if let (Some(dir), LogError::Io { error: cause, .. }) = (self.dir_in_image(partition), error)
-            && has_disk_failed(cause)
-        {
+        if let Some(dir) = self.dir_in_image(partition) {
             self.fail_dir(dir, error.to_string());
             self.owned.borrow_mut().set_offline(partition);
         }
@@ -394,6 +393,7 @@ impl Shard {
                 }
             }
         }
+        all.offsets.offsets.extend(self.offsets_of_unopened());
         all.offsets.offline = self.online_dirs.offline();
         outcome.map(|()| all)
     }

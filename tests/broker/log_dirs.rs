@@ -286,6 +286,31 @@ fn a_directory_that_cannot_be_used_takes_its_own_partitions_out_and_no_others() 
 }
 
 #[test]
+fn a_directory_whose_files_cannot_be_opened_is_offline_and_the_node_starts() {
+    let (mut broker, dirs, there) = stopped_with_records();
+    let refused = dirs[1]
+        .join(format!("{TOPIC}-{}", there[0]))
+        .join("leader-epoch-checkpoint");
+    let aside = dirs[1].with_file_name("aside");
+    fs::rename(&refused, &aside).unwrap();
+    fs::create_dir(&refused).unwrap();
+    // Without what the stop left, every file is asked for.
+    fs::remove_file(dirs[1].join("ringlog-clean-start")).unwrap();
+    broker.start_again();
+    let told = broker.stderr();
+    assert!(
+        told.contains(&format!("{} has failed and is offline", dirs[1].display())),
+        "{told}"
+    );
+    expect_only_those_offline(&broker, &there);
+    assert!(broker.stop().success());
+    fs::remove_dir(&refused).unwrap();
+    fs::rename(&aside, &refused).unwrap();
+    broker.start_again();
+    expect_only_those_offline(&broker, &[]);
+}
+
+#[test]
 fn a_directory_that_is_gone_is_made_anew_and_its_partitions_are_not() {
     let (mut broker, dirs, there) = stopped_with_records();
     let aside = dirs[1].with_file_name("aside");

@@ -173,6 +173,52 @@ fn damage_before_the_recovery_point_is_reported_and_never_cut() {
 }
 
 #[test]
+fn what_was_on_stable_storage_is_never_cut_off() {
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [Damage; 2] = [|bytes| *bytes.last_mut().unwrap() ^= 1, |bytes| _ = bytes.pop()];
+    for opened in [Opened::AfterCrash, Opened::AfterCleanStop] {
+        for damage in damages {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut bytes, last) = three(dir.path());
+            damage(&mut bytes);
+            std::fs::write(log_path(dir.path()), &bytes).unwrap();
+            let open_from = |recovery_point| {
+                let resume = Resume {
+                    recovery_point: Offset(recovery_point),
+                    ..Resume::default()
+                };
+                Log::open_now(dir.path(), LogOptions::default(), opened, resume, NOW)
+            };
+            let Err(LogError::BadBatch { position, .. }) = open_from(3) else {
+                panic!("{opened:?}")
+            };
+            assert_eq!(position as usize, last);
+            assert_eq!(std::fs::read(log_path(dir.path())).unwrap(), bytes);
+            assert_eq!(open_from(2).unwrap().0.end_offset(), Offset(2));
+        }
+    }
+}
+
+#[test]
+fn a_clean_stop_tells_where_a_log_must_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut bytes, last) = three(dir.path());
+    bytes.truncate(last);
+    std::fs::write(log_path(dir.path()), &bytes).unwrap();
+    let resume = Resume {
+        recovery_point: Offset(3),
+        ..Resume::default()
+    };
+    let open = |opened| Log::open_now(dir.path(), LogOptions::default(), opened, resume, NOW);
+    let Err(LogError::LostEnd { end, stopped_at, .. }) = open(Opened::AfterCleanStop) else {
+        panic!("a record is gone")
+    };
+    assert_eq!((end, stopped_at), (Offset(2), Offset(3)));
+    // A crash may have come between a truncation and its checkpoint.
+    assert_eq!(open(Opened::AfterCrash).unwrap().0.end_offset(), Offset(2));
+}
+
+#[test]
 fn a_log_in_an_older_format_is_refused_not_cut() {
     let dir = tempfile::tempdir().unwrap();
     let mut old = batch(0, &[(5, "x")]);
