@@ -190,6 +190,10 @@ impl AbortedIndex {
                 false => above = middle,
             }
         }
+        if kept == 0 {
+            // An empty one would never be flushed, and what it had might come back.
+            return self.clear_now(place);
+        }
         file.set_len_now((kept * ENTRY_BYTES) as u64)?;
         *self = AbortedIndex::open_now(place)?;
         Ok(())

@@ -161,6 +161,7 @@ impl Log {
     fn cut_active_now(&mut self, to: Offset, now: Timestamp, removal: &mut Removal) -> io::Result<()> {
         let active = self.segments.last_mut().expect("a log has an active segment");
         let end = active.truncate_now(to)?;
+        self.names.changed();
         self.cut = Some(active.base());
         self.flushed = self.flushed.min(active.base());
         self.end_offset = end;

@@ -190,3 +190,18 @@ fn a_segment_that_is_taken_back_before_it_has_its_name_never_gets_it() {
         );
     });
 }
+
+#[test]
+fn aborted_transactions_that_are_all_taken_back_leave_no_file_that_a_crash_could_bring_back() {
+    on_a_core(|dir| async move {
+        let mut log = appended(&dir, &script());
+        keep_up(&mut log).await;
+        let has_aborted = |dir: &Path| {
+            let mut names = offset_files(dir).into_keys();
+            names.any(|name| name.ends_with(names::TXN_INDEX))
+        };
+        assert!(has_aborted(&dir));
+        truncate(&mut log, 1).await;
+        assert!(!has_aborted(&dir));
+    });
+}
