@@ -6,7 +6,7 @@
 //!   fdatasync, and against the ring's own write and flush;
 //! - `group`: 64 producers of one durable partition, against a thread that writes 64 batches and flushes once;
 //! - `recovery`: opening a log after a crash, every segment of it in doubt, against reading the same bytes and their CRC-32C;
-//! - `compaction`: against reading the same bytes, walking the records and writing those that stay.
+//! - `compaction`: against the same work without a broker around it, table of keys and flushes included.
 //!
 //! The floor is measured twice, so that floor against floor shows what the machine adds. Recovery and compaction work on files that are in
 //! the page cache. Everything lies under `target`, at most 4 GiB at a time.
