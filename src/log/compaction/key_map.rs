@@ -4,6 +4,8 @@
 //! can make such a pair. The table is sorted by these hashes, so that a look for a key that isn't there ends early also in a full
 //! table: a hash's place is its share of the table, and whatever finds its place taken goes behind, smaller hashes first.
 
+use std::hint::black_box;
+
 use sha2::{Digest, Sha256};
 
 use crate::base::Offset;
@@ -21,6 +23,23 @@ const PLACES_BEHIND: usize = 4096;
 
 /// Two halves of a hash, and the offset plus 1: all zeros are an empty place.
 type Entry = [u64; 3];
+
+/// What a key is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyHash([u64; 2]);
+
+impl KeyHash {
+    /// That of `key`.
+    pub fn of(key: &[u8]) -> KeyHash {
+        let digest = Sha256::digest(key);
+        let half = |at: usize| u64::from_be_bytes(digest[at..at + 8].try_into().expect("eight bytes"));
+        KeyHash([half(0), half(8)])
+    }
+
+    fn of_entry(entry: &Entry) -> KeyHash {
+        KeyHash([entry[0], entry[1]])
+    }
+}
 
 /// See the module.
 pub struct KeyMap {
@@ -76,26 +95,25 @@ impl KeyMap {
 
     /// Notes that a record of `key` is at `offset`, behind those noted before. False when the table is full: then it knows
     /// nothing of this record, and takes no more.
-    pub fn put(&mut self, key: &[u8], offset: Offset) -> bool {
+    pub fn put(&mut self, key: KeyHash, offset: Offset) -> bool {
         if self.len >= self.len_max {
             if is_planted(Planted::FullKeyMapForgets) {
                 self.clobber_one(offset);
             }
             return false;
         }
-        let hash = hash(key);
-        let at = self.place_of(hash);
+        let at = self.place_of(key);
         let Some(entry) = self.entries.get(at) else {
             return self.fill_up();
         };
-        if !is_hash(entry, hash) {
+        if !is_of(entry, key) {
             let Some(free) = self.entries[at..].iter().position(|entry| entry[2] == 0) else {
                 return self.fill_up();
             };
             self.entries.copy_within(at..at + free, at + 1);
             self.len += 1;
         }
-        self.entries[at] = [hash[0], hash[1], offset.0 as u64 + 1];
+        self.entries[at] = [key.0[0], key.0[1], offset.0 as u64 + 1];
         self.latest = offset;
         true
     }
@@ -113,10 +131,18 @@ impl KeyMap {
     }
 
     /// The offset of the last record of `key` that was noted.
-    pub fn get(&self, key: &[u8]) -> Option<Offset> {
-        let hash = hash(key);
-        let entry = self.entries.get(self.place_of(hash))?;
-        is_hash(entry, hash).then(|| Offset(entry[2] as i64 - 1))
+    pub fn get(&self, key: KeyHash) -> Option<Offset> {
+        let entry = self.entries.get(self.place_of(key))?;
+        is_of(entry, key).then(|| Offset(entry[2] as i64 - 1))
+    }
+
+    /// Has the places of all these keys fetched from memory at the same time, for those who ask for them next.
+    pub fn approach(&self, keys: impl Iterator<Item = KeyHash>) {
+        // No read waits for the one before it, as it does where what was read decides what to do next.
+        let fetched = keys.fold(0, |fetched, key| {
+            fetched | self.entries[self.own_place_of(key)][2]
+        });
+        black_box(fetched);
     }
 
     /// Everything up to here was noted.
@@ -134,27 +160,26 @@ impl KeyMap {
         self.len
     }
 
-    /// Where the hash is, or would have to be put; behind the table when that is full there.
-    fn place_of(&self, hash: [u64; 2]) -> usize {
-        let mut at = ((u128::from(hash[0]) * self.places as u128) >> 64) as usize;
+    /// Where the key is, or would have to be put; behind the table when that is full there.
+    fn place_of(&self, key: KeyHash) -> usize {
+        let mut at = self.own_place_of(key);
         while let Some(entry) = self.entries.get(at)
             && entry[2] != 0
-            && [entry[0], entry[1]] < hash
+            && KeyHash::of_entry(entry) < key
         {
             at += 1;
         }
         at
     }
+
+    /// Where the key is unless others of smaller hashes are there.
+    fn own_place_of(&self, key: KeyHash) -> usize {
+        ((u128::from(key.0[0]) * self.places as u128) >> 64) as usize
+    }
 }
 
-fn is_hash(entry: &Entry, hash: [u64; 2]) -> bool {
-    entry[2] != 0 && [entry[0], entry[1]] == hash
-}
-
-fn hash(key: &[u8]) -> [u64; 2] {
-    let digest = Sha256::digest(key);
-    let half = |at: usize| u64::from_be_bytes(digest[at..at + 8].try_into().expect("eight bytes"));
-    [half(0), half(8)]
+fn is_of(entry: &Entry, key: KeyHash) -> bool {
+    entry[2] != 0 && KeyHash::of_entry(entry) == key
 }
 
 #[cfg(test)]
@@ -170,22 +195,29 @@ mod tests {
         load_factor: 0.9,
     };
 
+    fn hash(key: &[u8]) -> KeyHash {
+        KeyHash::of(key)
+    }
+
     #[test]
     fn a_full_table_takes_no_more_and_forgets_nothing() {
         let mut map = KeyMap::new(LIMITS, u64::MAX);
         let fits = (1 << 20) / ENTRY_BYTES * 9 / 10;
         let mut taken = 0;
-        while map.put(&u64::to_be_bytes(taken), Offset(taken as i64)) {
+        while map.put(hash(&u64::to_be_bytes(taken)), Offset(taken as i64)) {
             taken += 1;
         }
         assert_eq!((taken as usize, map.key_count()), (fits, fits));
-        assert!(!map.put(&[0; 8], Offset(99_999)), "not even a key that it knows");
+        assert!(
+            !map.put(hash(&[0; 8]), Offset(99_999)),
+            "not even a key that it knows"
+        );
         assert_eq!(map.latest(), Offset(taken as i64 - 1));
         for key in 0..taken {
-            assert_eq!(map.get(&key.to_be_bytes()), Some(Offset(key as i64)));
+            assert_eq!(map.get(hash(&key.to_be_bytes())), Some(Offset(key as i64)));
         }
         for key in taken..2 * taken {
-            assert_eq!(map.get(&key.to_be_bytes()), None);
+            assert_eq!(map.get(hash(&key.to_be_bytes())), None);
         }
     }
 
@@ -193,19 +225,19 @@ mod tests {
     fn a_range_of_few_records_takes_little_memory_and_holds_them_all() {
         let mut map = KeyMap::new(LIMITS, 10);
         assert!(map.entries.len() < 30);
-        assert!((0..10).all(|n: i64| map.put(&n.to_be_bytes(), Offset(n))));
-        assert!(!map.put(b"one more", Offset(10)));
-        assert!(KeyMap::new(LIMITS, 0).put(b"", Offset(0)), "never none");
+        assert!((0..10).all(|n: i64| map.put(hash(&n.to_be_bytes()), Offset(n))));
+        assert!(!map.put(hash(b"one more"), Offset(10)));
+        assert!(KeyMap::new(LIMITS, 0).put(hash(b""), Offset(0)), "never none");
     }
 
     #[test]
     fn what_was_reached_without_a_key_counts() {
         let mut map = KeyMap::new(LIMITS, 10);
         assert_eq!(map.latest(), Offset::UNKNOWN);
-        map.put(b"a", Offset(3));
+        map.put(hash(b"a"), Offset(3));
         map.reach(Offset(9));
         map.reach(Offset(5));
-        assert_eq!((map.latest(), map.get(b"a")), (Offset(9), Some(Offset(3))));
+        assert_eq!((map.latest(), map.get(hash(b"a"))), (Offset(9), Some(Offset(3))));
     }
 
     proptest! {
@@ -214,7 +246,7 @@ mod tests {
             let mut map = KeyMap::new(LIMITS, keys_max);
             let mut model = BTreeMap::new();
             for (offset, key) in (0..).zip(&keys) {
-                if !map.put(&key.to_be_bytes(), Offset(offset)) {
+                if !map.put(hash(&key.to_be_bytes()), Offset(offset)) {
                     prop_assert!(model.len() as u64 >= keys_max);
                     break;
                 }
@@ -222,7 +254,7 @@ mod tests {
             }
             prop_assert_eq!(map.key_count(), model.len());
             for key in 0..400u16 {
-                prop_assert_eq!(map.get(&key.to_be_bytes()), model.get(&key).copied());
+                prop_assert_eq!(map.get(hash(&key.to_be_bytes())), model.get(&key).copied());
             }
         }
     }

@@ -5,12 +5,13 @@
 //! log; each group of segments that it has compacted is put in place by [`Log::place_compacted_now`], in one step of the core, and
 //! [`Log::end_compaction`] ends it. Reads under way keep the files that they have.
 //!
-//! Pages: `dirt`, `groups`, `key_map`, `transactions` and `retain` decide and touch no file; `reader` and `output` are one file each; `swap`
+//! Pages: `dirt`, `groups`, `key_map`, `keyed`, `transactions` and `retain` decide and touch no file; `reader` and `output` are one file each; `swap`
 //! is what a crash may interrupt; `round` puts them together, `pace` lets others in between.
 
 mod dirt;
 mod groups;
 mod key_map;
+mod keyed;
 mod output;
 mod pace;
 mod reader;
@@ -36,7 +37,7 @@ use retain::LastBatches;
 use round::{Plan, Source};
 
 pub use dirt::{Candidate, CompactionRules, Dirt};
-pub use key_map::{KeyMap, KeyMapLimits};
+pub use key_map::{KeyHash, KeyMap, KeyMapLimits};
 pub use pace::Pace;
 pub use round::{Compacted, Groups, Round};
 pub(super) use swap::finish_interrupted_now;

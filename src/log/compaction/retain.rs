@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use crate::base::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use crate::log::AbortedTransaction;
 use crate::log::producers::ProducerStates;
-use crate::wire::batch::{BatchError, BatchView, DECOMPRESSED_BYTES_MAX, Rebuilt, Record, emptied};
+use crate::wire::batch::{BatchError, BatchView, DECOMPRESSED_BYTES_MAX, Rebuilt, emptied};
 
 use super::key_map::KeyMap;
+use super::keyed::{Keyed, read_turn};
 use super::pace::{Pace, RECORDS_PER_TURN};
 use super::transactions::Transactions;
 
@@ -146,28 +147,32 @@ impl<'a> Retention<'a> {
 
     async fn survey(&self, batch: &BatchView<'_>, payload: &[u8], pace: &Pace) -> Result<Survey, BatchError> {
         let mut survey = Survey::default();
-        for record in batch.records(payload) {
-            let record = record?;
-            let stays = batch.is_control() || self.stays(batch, &record);
-            survey.stays.push(stays);
-            survey.kept += usize::from(stays);
-            survey.has_tombstone |= stays && record.value.is_none();
-            if survey.stays.len().is_multiple_of(RECORDS_PER_TURN) {
-                pace.turn().await;
+        let mut records = batch.records(payload);
+        let mut turn = Vec::with_capacity(RECORDS_PER_TURN);
+        loop {
+            read_turn(&mut records, self.keys, &mut turn)?;
+            if turn.is_empty() {
+                return Ok(survey);
             }
+            for record in &turn {
+                let stays = batch.is_control() || self.stays(batch, record);
+                survey.stays.push(stays);
+                survey.kept += usize::from(stays);
+                survey.has_tombstone |= stays && record.is_tombstone;
+            }
+            pace.turn().await;
         }
-        Ok(survey)
     }
 
     /// Whether a client's record stays: it is the last of its key, and no tombstone that has stood for long enough. One without a
     /// key can't be superseded and was never asked for: it goes.
-    fn stays(&self, batch: &BatchView<'_>, record: &Record<'_>) -> bool {
+    fn stays(&self, batch: &BatchView<'_>, record: &Keyed) -> bool {
         if record.offset > self.keys.latest() {
             return true;
         }
         let Some(key) = record.key else { return false };
         let is_last = self.keys.get(key).is_none_or(|last| record.offset >= last);
-        is_last && (record.value.is_some() || !self.is_past_horizon(batch))
+        is_last && (!record.is_tombstone || !self.is_past_horizon(batch))
     }
 
     fn is_past_horizon(&self, batch: &BatchView<'_>) -> bool {
@@ -198,7 +203,7 @@ async fn rebuild(
 
 #[cfg(test)]
 mod tests {
-    use super::super::key_map::KeyMapLimits;
+    use super::super::key_map::{KeyHash, KeyMapLimits};
     use super::*;
     use crate::base::LeaderEpoch;
     use crate::log::producers::{EndMarker, ProducedBatch};
@@ -241,7 +246,7 @@ mod tests {
         };
         let mut map = KeyMap::new(limits, 100);
         for (key, offset) in last {
-            assert!(map.put(key.as_bytes(), Offset(*offset)));
+            assert!(map.put(KeyHash::of(key.as_bytes()), Offset(*offset)));
         }
         map.reach(Offset(latest));
         map
@@ -284,6 +289,19 @@ mod tests {
         assert_eq!(offsets(&kept), [12, 13], "b comes later, c in no other place");
         assert_eq!(kept_at(NOW, &keys, &batch(12, &records[2..])), Kept::All);
         assert_eq!(kept_at(NOW, &keys, &batch(10, &records[1..2])), Kept::Nothing);
+    }
+
+    #[test]
+    fn a_batch_of_several_turns_keeps_the_last_of_its_own_keys() {
+        let names: Vec<String> = (0..150).map(|n| (n % 75).to_string()).collect();
+        let records: Vec<_> = names
+            .iter()
+            .map(|name| (Some(name.as_str()), Some("v")))
+            .collect();
+        let last: Vec<_> = (75..150).map(|n| (names[n].as_str(), n as i64)).collect();
+        let keys = keys(&last, 200);
+        let expected: Vec<i64> = (75..150).collect();
+        assert_eq!(offsets(&kept_at(NOW, &keys, &batch(0, &records))), expected);
     }
 
     #[test]

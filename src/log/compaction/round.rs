@@ -15,6 +15,7 @@ use crate::wire::batch::{BatchView, DECOMPRESSED_BYTES_MAX};
 
 use super::groups::{GroupLimits, Member, groups};
 use super::key_map::{KeyMap, KeyMapLimits};
+use super::keyed::read_turn;
 use super::output::{Output, remove_leftovers};
 use super::pace::{Pace, RECORDS_PER_TURN};
 use super::reader::Reader;
@@ -161,19 +162,25 @@ impl Round {
     ) -> Result<bool, CompactionError> {
         let turn = async || pace.turn().await;
         let payload = batch.payload_in_turns(DECOMPRESSED_BYTES_MAX, turn).await?;
-        for (looked_at, record) in (1usize..).zip(batch.records(&payload)) {
-            let record = record?;
-            if let Some(key) = record.key
-                && record.offset >= self.plan.dirt.first_dirty
-                && !keys.put(key, record.offset)
-            {
-                return Ok(false);
+        let mut records = batch.records(&payload);
+        let mut turn = Vec::with_capacity(RECORDS_PER_TURN);
+        loop {
+            read_turn(&mut records, keys, &mut turn)?;
+            if turn.is_empty() {
+                return Ok(true);
             }
-            if looked_at.is_multiple_of(RECORDS_PER_TURN) {
-                pace.turn().await;
+            let dirty = turn
+                .iter()
+                .filter(|record| record.offset >= self.plan.dirt.first_dirty);
+            for record in dirty {
+                if let Some(key) = record.key
+                    && !keys.put(key, record.offset)
+                {
+                    return Ok(false);
+                }
             }
+            pace.turn().await;
         }
-        Ok(true)
     }
 
     /// What `keys` can clean.

@@ -129,7 +129,7 @@ impl Model {
         let mut keys = KeyMap::new(LIMITS, keys_max);
         for record in &self.records[dirt.first_dirty.0 as usize..] {
             let key = record.key.as_ref().unwrap().as_bytes();
-            if !keys.put(key, Offset(record.offset)) {
+            if !keys.put(KeyHash::of(key), Offset(record.offset)) {
                 break;
             }
         }
