@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use bytes::BytesMut;
 
 use crate::base::{Offset, Timestamp};
-use crate::io::OpenOptions;
 use crate::io::fs::{self, File};
+use crate::io::{OpenOptions, Task, spawn};
 use crate::log::header::BatchHeader;
 use crate::log::index::{Entry, OffsetEntry, TimeEntry};
 use crate::log::{AbortedTransaction, Dir, names};
@@ -97,22 +97,26 @@ impl Output {
         Ok(())
     }
 
+    /// Writes what was gathered, and has the disk begin with it: the flush at the end finds little left, and is no burst for others.
     async fn write(&mut self, pace: &Pace) -> io::Result<()> {
         let bytes = std::mem::take(&mut self.pending).freeze();
         pace.spend(bytes.len()).await;
-        let len = bytes.len() as u64;
+        let len = bytes.len();
         self.log.write_at(self.written, bytes).await?;
-        self.written += len;
+        self.log
+            .write_back(self.written, u32::try_from(len).unwrap_or(u32::MAX))
+            .await;
+        self.written += len as u64;
         Ok(())
     }
 
     /// Writes the rest and the indexes, that of the `aborted` transactions if there are any, and flushes all of it.
     pub async fn finish(mut self, aborted: &[AbortedTransaction], pace: &Pace) -> io::Result<()> {
         self.write(pace).await?;
-        self.log.sync_data().await?;
         self.indexes.note_time();
         let Indexes { offsets, times, .. } = self.indexes;
-        let aborted = aborted.iter().flat_map(AbortedTransaction::encode).collect();
+        let aborted: Vec<u8> = aborted.iter().flat_map(AbortedTransaction::encode).collect();
+        let mut files = vec![self.log];
         for (kind, bytes) in [
             (names::INDEX, offsets),
             (names::TIME_INDEX, times),
@@ -125,10 +129,22 @@ impl Output {
             pace.spend(bytes.len()).await;
             let file = create(&self.dir, self.base, kind).await?;
             file.write_at(0, bytes.into()).await?;
-            file.sync_data().await?;
+            files.push(file);
         }
-        Ok(())
+        flush(files).await
     }
+}
+
+/// Flushes them at the same time: the file system has one journal for all, which so is committed once and not for each.
+async fn flush(files: Vec<File>) -> io::Result<()> {
+    let begun = files
+        .into_iter()
+        .map(|file| spawn(async move { file.sync_data().await }));
+    let flushes: Vec<Task<io::Result<()>>> = begun.collect();
+    for flush in flushes {
+        flush.await?;
+    }
+    Ok(())
 }
 
 impl Indexes {
