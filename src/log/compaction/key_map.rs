@@ -1,12 +1,12 @@
 //! Where the last record of each key is: a table of bounded size over a range of a log (Kafka's `OffsetMap`).
 //!
-//! A key is known by the first 128 bits of its SHA-256: two keys that share them would cost one of them its record, and nobody
-//! can make such a pair. The table is sorted by these hashes, so that a look for a key that isn't there ends early also in a full
+//! A key is known by 128 bits of SipHash-2-4 under a secret of the table's own: two keys that share them would cost one of them its record,
+//! and nobody who doesn't know the secret can make such a pair. The table is sorted by these hashes, so that a look for a key that isn't there ends early also in a full
 //! table: a hash's place is its share of the table, and whatever finds its place taken goes behind, smaller hashes first.
 
 use std::hint::black_box;
 
-use sha2::{Digest, Sha256};
+use siphasher::sip128::SipHasher24;
 
 use crate::base::Offset;
 use crate::io::{Planted, is_planted};
@@ -24,18 +24,15 @@ const PLACES_BEHIND: usize = 4096;
 /// Two halves of a hash, and the offset plus 1: all zeros are an empty place.
 type Entry = [u64; 3];
 
-/// What a key is known by.
+/// What a key is known by, in one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyHash([u64; 2]);
 
-impl KeyHash {
-    /// That of `key`.
-    pub fn of(key: &[u8]) -> KeyHash {
-        let digest = Sha256::digest(key);
-        let half = |at: usize| u64::from_be_bytes(digest[at..at + 8].try_into().expect("eight bytes"));
-        KeyHash([half(0), half(8)])
-    }
+/// What nobody else may know of a table: chosen by chance, for it alone.
+#[derive(Clone, Copy)]
+pub struct KeySecret(pub [u64; 2]);
 
+impl KeyHash {
     fn of_entry(entry: &Entry) -> KeyHash {
         KeyHash([entry[0], entry[1]])
     }
@@ -43,6 +40,7 @@ impl KeyHash {
 
 /// See the module.
 pub struct KeyMap {
+    hasher: SipHasher24,
     entries: Vec<Entry>,
     /// Hashes have their places among so many.
     places: usize,
@@ -78,19 +76,27 @@ impl KeyMapLimits {
 
 impl KeyMap {
     /// An empty table for `keys_max` keys, or as many as the limits let. Memory is taken as it fills.
-    pub fn new(limits: KeyMapLimits, keys_max: u64) -> KeyMap {
+    pub fn new(limits: KeyMapLimits, keys_max: u64, secret: KeySecret) -> KeyMap {
         let len_max = limits
             .keys_max()
             .min(usize::try_from(keys_max).unwrap_or(usize::MAX))
             .max(1);
         let places = (len_max as f64 / limits.load_factor()).ceil() as usize;
+        let KeySecret([first, second]) = secret;
         KeyMap {
+            hasher: SipHasher24::new_with_keys(first, second),
             entries: vec![[0; 3]; places + PLACES_BEHIND.min(len_max)],
             places,
             len: 0,
             len_max,
             latest: Offset::UNKNOWN,
         }
+    }
+
+    /// What `key` is known by here.
+    pub fn hash(&self, key: &[u8]) -> KeyHash {
+        let hash = self.hasher.hash(key);
+        KeyHash([hash.h1, hash.h2])
     }
 
     /// Notes that a record of `key` is at `offset`, behind those noted before. False when the table is full: then it knows
@@ -195,58 +201,70 @@ mod tests {
         load_factor: 0.9,
     };
 
-    fn hash(key: &[u8]) -> KeyHash {
-        KeyHash::of(key)
-    }
+    const SECRET: KeySecret = KeySecret([1, 2]);
 
     #[test]
     fn a_full_table_takes_no_more_and_forgets_nothing() {
-        let mut map = KeyMap::new(LIMITS, u64::MAX);
+        let mut map = KeyMap::new(LIMITS, u64::MAX, SECRET);
         let fits = (1 << 20) / ENTRY_BYTES * 9 / 10;
         let mut taken = 0;
-        while map.put(hash(&u64::to_be_bytes(taken)), Offset(taken as i64)) {
+        while map.put(map.hash(&u64::to_be_bytes(taken)), Offset(taken as i64)) {
             taken += 1;
         }
         assert_eq!((taken as usize, map.key_count()), (fits, fits));
         assert!(
-            !map.put(hash(&[0; 8]), Offset(99_999)),
+            !map.put(map.hash(&[0; 8]), Offset(99_999)),
             "not even a key that it knows"
         );
         assert_eq!(map.latest(), Offset(taken as i64 - 1));
         for key in 0..taken {
-            assert_eq!(map.get(hash(&key.to_be_bytes())), Some(Offset(key as i64)));
+            assert_eq!(map.get(map.hash(&key.to_be_bytes())), Some(Offset(key as i64)));
         }
         for key in taken..2 * taken {
-            assert_eq!(map.get(hash(&key.to_be_bytes())), None);
+            assert_eq!(map.get(map.hash(&key.to_be_bytes())), None);
         }
     }
 
     #[test]
     fn a_range_of_few_records_takes_little_memory_and_holds_them_all() {
-        let mut map = KeyMap::new(LIMITS, 10);
+        let mut map = KeyMap::new(LIMITS, 10, SECRET);
         assert!(map.entries.len() < 30);
-        assert!((0..10).all(|n: i64| map.put(hash(&n.to_be_bytes()), Offset(n))));
-        assert!(!map.put(hash(b"one more"), Offset(10)));
-        assert!(KeyMap::new(LIMITS, 0).put(hash(b""), Offset(0)), "never none");
+        assert!((0..10).all(|n: i64| map.put(map.hash(&n.to_be_bytes()), Offset(n))));
+        assert!(!map.put(map.hash(b"one more"), Offset(10)));
+        let mut least = KeyMap::new(LIMITS, 0, SECRET);
+        assert!(least.put(least.hash(b""), Offset(0)), "never none");
     }
 
     #[test]
     fn what_was_reached_without_a_key_counts() {
-        let mut map = KeyMap::new(LIMITS, 10);
+        let mut map = KeyMap::new(LIMITS, 10, SECRET);
         assert_eq!(map.latest(), Offset::UNKNOWN);
-        map.put(hash(b"a"), Offset(3));
+        map.put(map.hash(b"a"), Offset(3));
         map.reach(Offset(9));
         map.reach(Offset(5));
-        assert_eq!((map.latest(), map.get(hash(b"a"))), (Offset(9), Some(Offset(3))));
+        assert_eq!(
+            (map.latest(), map.get(map.hash(b"a"))),
+            (Offset(9), Some(Offset(3)))
+        );
+    }
+
+    #[test]
+    fn every_table_knows_a_key_by_something_else() {
+        let one = KeyMap::new(LIMITS, 10, KeySecret([1, 2]));
+        for secret in [[2, 1], [1, 3], [3, 2]] {
+            let other = KeyMap::new(LIMITS, 10, KeySecret(secret));
+            assert_ne!(one.hash(b"a"), other.hash(b"a"));
+        }
+        assert_ne!(one.hash(b"a"), one.hash(b"b"));
     }
 
     proptest! {
         #[test]
         fn it_is_a_map_until_it_is_full(keys in prop::collection::vec(0u16..400, 0..600), keys_max in 1u64..300) {
-            let mut map = KeyMap::new(LIMITS, keys_max);
+            let mut map = KeyMap::new(LIMITS, keys_max, SECRET);
             let mut model = BTreeMap::new();
             for (offset, key) in (0..).zip(&keys) {
-                if !map.put(hash(&key.to_be_bytes()), Offset(offset)) {
+                if !map.put(map.hash(&key.to_be_bytes()), Offset(offset)) {
                     prop_assert!(model.len() as u64 >= keys_max);
                     break;
                 }
@@ -254,7 +272,7 @@ mod tests {
             }
             prop_assert_eq!(map.key_count(), model.len());
             for key in 0..400u16 {
-                prop_assert_eq!(map.get(hash(&key.to_be_bytes())), model.get(&key).copied());
+                prop_assert_eq!(map.get(map.hash(&key.to_be_bytes())), model.get(&key).copied());
             }
         }
     }

@@ -32,7 +32,7 @@ pub fn read_turn(
         let record = record?;
         turn.push(Keyed {
             offset: record.offset,
-            key: record.key.map(KeyHash::of),
+            key: record.key.map(|key| keys.hash(key)),
             is_tombstone: record.value.is_none(),
         });
     }
@@ -42,7 +42,7 @@ pub fn read_turn(
 
 #[cfg(test)]
 mod tests {
-    use super::super::key_map::KeyMapLimits;
+    use super::super::key_map::{KeyMapLimits, KeySecret};
     use super::*;
     use crate::base::{LeaderEpoch, Timestamp};
     use crate::wire::batch::{BatchBuilder, BatchView};
@@ -65,7 +65,7 @@ mod tests {
             bytes_max: 1 << 20,
             load_factor: 0.9,
         };
-        let keys = KeyMap::new(limits, 1);
+        let keys = KeyMap::new(limits, 1, KeySecret([1, 2]));
         for (count, lens) in [(1, &[1][..]), (64, &[64]), (65, &[64, 1]), (150, &[64, 64, 22])] {
             let bytes = batch(count);
             let view = BatchView::first(&bytes).unwrap();
@@ -82,7 +82,7 @@ mod tests {
             assert_eq!(found_lens, lens);
             for (n, record) in all.iter().enumerate() {
                 assert_eq!(record.offset, Offset(100 + n as i64));
-                let key = (n != 0).then(|| KeyHash::of(&n.to_be_bytes()));
+                let key = (n != 0).then(|| keys.hash(&n.to_be_bytes()));
                 assert_eq!((record.key, record.is_tombstone), (key, n == 1));
             }
         }

@@ -37,7 +37,7 @@ use retain::LastBatches;
 use round::{Plan, Source};
 
 pub use dirt::{Candidate, CompactionRules, Dirt};
-pub use key_map::{KeyHash, KeyMap, KeyMapLimits};
+pub use key_map::{KeyHash, KeyMap, KeyMapLimits, KeySecret};
 pub use pace::Pace;
 pub use round::{Compacted, Groups, Round};
 pub(super) use swap::finish_interrupted_now;

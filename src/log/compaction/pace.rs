@@ -9,7 +9,7 @@ use crate::io;
 /// How long it works before the others get their turn. Ordinary requests end within it.
 const SLICE: Duration = Duration::from_micros(200);
 
-/// Records that are looked at in one piece of work: some tens of microseconds, most of it for the hashes of their keys.
+/// Records that are looked at in one piece of work: about ten microseconds where keys are short.
 pub const RECORDS_PER_TURN: usize = 64;
 
 /// What was not used of the disk's budget is kept for so long: a core that had no time may catch up a little.

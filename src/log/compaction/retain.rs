@@ -203,7 +203,7 @@ async fn rebuild(
 
 #[cfg(test)]
 mod tests {
-    use super::super::key_map::{KeyHash, KeyMapLimits};
+    use super::super::key_map::{KeyMapLimits, KeySecret};
     use super::*;
     use crate::base::LeaderEpoch;
     use crate::log::producers::{EndMarker, ProducedBatch};
@@ -244,9 +244,9 @@ mod tests {
             bytes_max: 1 << 20,
             load_factor: 0.9,
         };
-        let mut map = KeyMap::new(limits, 100);
+        let mut map = KeyMap::new(limits, 100, KeySecret([1, 2]));
         for (key, offset) in last {
-            assert!(map.put(KeyHash::of(key.as_bytes()), Offset(*offset)));
+            assert!(map.put(map.hash(key.as_bytes()), Offset(*offset)));
         }
         map.reach(Offset(latest));
         map

@@ -7,14 +7,14 @@
 use std::ops::Range;
 
 use crate::base::{Offset, Timestamp};
-use crate::io::OpenOptions;
 use crate::io::fs::File;
+use crate::io::{OpenOptions, random_u64};
 use crate::log::index::Place;
 use crate::log::{AbortedPlan, AbortedTransaction, Dir, names};
 use crate::wire::batch::{BatchView, DECOMPRESSED_BYTES_MAX};
 
 use super::groups::{GroupLimits, Member, groups};
-use super::key_map::{KeyMap, KeyMapLimits};
+use super::key_map::{KeyMap, KeyMapLimits, KeySecret};
 use super::keyed::read_turn;
 use super::output::{Output, remove_leftovers};
 use super::pace::{Pace, RECORDS_PER_TURN};
@@ -102,8 +102,9 @@ impl Round {
             first_uncleanable,
             ..
         } = self.plan.dirt;
+        let secret = KeySecret([random_u64(), random_u64()]);
         let records_max = first_uncleanable.0 - first_dirty.0;
-        let mut keys = KeyMap::new(limits, records_max.max(0) as u64);
+        let mut keys = KeyMap::new(limits, records_max.max(0) as u64, secret);
         let sources = &self.plan.sources;
         let dirty = &sources[sources.partition_point(|source| source.member.end <= first_dirty)..];
         let mut transactions = Transactions::new(self.aborted_since(dirty));

@@ -126,10 +126,10 @@ impl Model {
     }
 
     fn first_keys(&self, dirt: &Dirt, keys_max: u64) -> KeyMap {
-        let mut keys = KeyMap::new(LIMITS, keys_max);
+        let mut keys = KeyMap::new(LIMITS, keys_max, KeySecret([1, 2]));
         for record in &self.records[dirt.first_dirty.0 as usize..] {
             let key = record.key.as_ref().unwrap().as_bytes();
-            if !keys.put(KeyHash::of(key), Offset(record.offset)) {
+            if !keys.put(keys.hash(key), Offset(record.offset)) {
                 break;
             }
         }
