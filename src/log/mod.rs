@@ -462,13 +462,23 @@ fn remember_producer(
 }
 
 /// Reads the topic's id from a partition's directory; `None` when the file is missing, or was torn by a crash before any
-/// flush had covered it.
+/// flush had covered it. What no crash leaves is damage: whose records these are nobody knows.
 pub fn read_topic_id_now(dir: &Path, opened: Opened) -> Result<Option<TopicId>, LogError> {
     let path = dir.join(names::PARTITION_METADATA);
     match open::read_text_now(&path, checkpoint::decode_partition_metadata) {
-        Err(LogError::Malformed { .. }) if opened == Opened::AfterCrash => Ok(None),
+        Err(LogError::Malformed { .. }) if opened == Opened::AfterCrash && is_torn_id_now(&path)? => Ok(None),
         read => read,
     }
+}
+
+/// Whether a topic's id was on its way to that file: it has the beginning of one, or zeros.
+fn is_torn_id_now(path: &Path) -> Result<bool, LogError> {
+    let whole = checkpoint::encode_partition_metadata(TopicId([0; 16]));
+    let id_at = whole.rfind(' ').expect("a name and the id behind it") + 1;
+    let bytes = at(path, fs::read_whole_now(path, whole.len()))?;
+    let named = bytes.len().min(id_at);
+    let is_beginning = bytes.len() < whole.len() && bytes[..named] == whole.as_bytes()[..named];
+    Ok(is_beginning || bytes.iter().all(|byte| *byte == 0))
 }
 
 /// Writes the topic's id into a partition's new directory, in the page cache: a core that serves must not wait for the

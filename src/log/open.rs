@@ -11,7 +11,7 @@ use crate::io::fs::{self, File};
 use crate::io::{OpenOptions, Planted, is_planted};
 use crate::log::checkpoint::{self, EpochStart, Malformed};
 use crate::log::compaction::{self, CompactionState};
-use crate::log::dir::Opened;
+use crate::log::dir::{self, Opened};
 use crate::log::epochs::Epochs;
 use crate::log::flush::Names;
 use crate::log::header::{BatchHeader, BatchProblem, HEADER_BYTES};
@@ -78,14 +78,16 @@ pub enum LogError {
         /// What is there.
         problem: BatchProblem,
     },
-    /// The log ends before where a clean stop had brought it to stable storage.
+    /// The log ends before an offset of it that the last clean stop has written down.
     LostEnd {
         /// The directory of its files.
         path: PathBuf,
         /// Behind the last batch that is there.
         end: Offset,
-        /// Behind the last batch that was.
-        stopped_at: Offset,
+        /// That offset: where it ended, or where it began.
+        known: Offset,
+        /// The file that has it.
+        checkpoint: &'static str,
     },
     /// A text file of the directory doesn't read.
     Malformed {
@@ -117,11 +119,12 @@ impl fmt::Display for LogError {
             LogError::LostEnd {
                 path,
                 end,
-                stopped_at,
+                known,
+                checkpoint,
             } => {
                 write!(
                     f,
-                    "{}: ends at offset {end}, and at the last clean stop it ended at {stopped_at}",
+                    "{}: ends at offset {end}, and the {checkpoint} of the last clean stop has {known}",
                     path.display()
                 )
             }
@@ -206,12 +209,8 @@ impl Log {
         }
         let mut recovery = Recovery::default();
         log.open_segments_now(&files, opened, resume, now, &mut recovery)?;
-        if opened == Opened::AfterCleanStop && log.end_offset < resume.recovery_point {
-            return Err(LogError::LostEnd {
-                path: log.dir.to_path_buf(),
-                end: log.end_offset,
-                stopped_at: resume.recovery_point,
-            });
+        if opened == Opened::AfterCleanStop {
+            log.expect_end(resume)?;
         }
         log.drop_all_below_start_now(now)?;
         log.start_offset = resume.start_offset.max(log.segments[0].base());
@@ -227,6 +226,23 @@ impl Log {
         log.compaction = CompactionState::new(cleaned);
         log.begin_active();
         Ok((log, recovery))
+    }
+
+    /// A clean stop leaves a log that ends at its recovery point, and not before its start.
+    fn expect_end(&self, resume: Resume) -> Result<(), LogError> {
+        let points = [
+            (dir::RECOVERY_POINTS, resume.recovery_point),
+            (dir::START_OFFSETS, resume.start_offset),
+        ];
+        match points.into_iter().find(|(_, known)| self.end_offset < *known) {
+            None => Ok(()),
+            Some((checkpoint, known)) => Err(LogError::LostEnd {
+                path: self.dir.to_path_buf(),
+                end: self.end_offset,
+                known,
+                checkpoint,
+            }),
+        }
     }
 
     /// The last segment is the active one from now on.
@@ -597,6 +613,12 @@ impl Log {
         if self.end_offset >= self.start_offset {
             return Ok(());
         }
+        tracing::warn!(
+            "{}: the log ends at offset {}, and was deleted up to {}: nothing of it is left",
+            self.dir.display(),
+            self.end_offset,
+            self.start_offset
+        );
         // First: another start must not know producers that this one has forgotten.
         self.remove_snapshots_now()?;
         for segment in std::mem::take(&mut self.segments) {

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use crate::base::Offset;
 use crate::io::fs::File;
 use crate::log::Log;
-use crate::log::header::BatchHeader;
+use crate::log::header::{BatchHeader, BatchProblem, HEADER_BYTES};
 use crate::log::segment::{Range, Segment};
 use crate::log::walk::{Source, Walk, bad_batch, ready};
 
@@ -76,6 +76,8 @@ pub(super) struct Piece {
     pub range: Range,
     /// The segment's end when the plan was made.
     pub end: u64,
+    /// No batch of it has offsets from here on.
+    pub offsets_end: Offset,
 }
 
 impl ReadPlan {
@@ -135,6 +137,7 @@ impl Log {
             file: segment.file_now()?,
             range,
             end: segment.size_bytes(),
+            offsets_end: self.segments.get(n + 1).map_or(self.end_offset, Segment::base),
         };
         self.close_other_sealed(n);
         Ok(piece)
@@ -175,6 +178,7 @@ impl ReadPlan {
             let reader = Reader {
                 source: source(piece.file),
                 end: piece.end,
+                offsets_end: piece.offsets_end,
                 limits: self.limits,
             };
             if let Some(found) = reader.find(self.offset, piece.range).await? {
@@ -188,6 +192,7 @@ impl ReadPlan {
 struct Reader {
     source: Source,
     end: u64,
+    offsets_end: Offset,
     limits: ReadLimits,
 }
 
@@ -202,13 +207,22 @@ impl Reader {
     /// The first batch that ends at or behind `offset`.
     async fn find(&self, offset: Offset, range: Range) -> io::Result<Option<Found>> {
         let lead = range.to - range.from;
-        if lead > LEAD_BYTES_MAX {
+        let is_far = lead > LEAD_BYTES_MAX;
+        let wanted = match is_far {
+            true => HEADER_BYTES,
+            false => (lead as usize)
+                .saturating_add(self.limits.bytes_max)
+                .max(HEADER_BYTES),
+        };
+        let wanted = wanted.min((self.end - range.from) as usize);
+        let mut bytes = self.source.read_at(range.from, wanted).await?;
+        if range.from > 0 && !leads_to(offset, &bytes) {
+            // The index is wrong, and may have led behind what is looked for.
+            return self.search(offset, 0).await;
+        }
+        if is_far {
             return self.search(offset, range.from).await;
         }
-        let wanted = (lead as usize)
-            .saturating_add(self.limits.bytes_max)
-            .min((self.end - range.from) as usize);
-        let mut bytes = self.source.read_at(range.from, wanted).await?;
         let mut at = 0;
         while let Ok(header) = BatchHeader::parse(&bytes[at.min(bytes.len())..]) {
             if header.last_offset >= offset {
@@ -255,9 +269,13 @@ impl Reader {
         while whole < bytes.len() {
             let header = match BatchHeader::parse(&bytes[whole..]) {
                 Ok(header) => header,
-                Err(crate::log::header::BatchProblem::Torn) => break,
+                Err(BatchProblem::Torn) => break,
                 Err(problem) => return Err(bad_batch(position + whole as u64, problem)),
             };
+            if header.last_offset >= self.offsets_end {
+                // Its base offset is under no CRC. A reader that took it for what is not to be read yet would wait for ever.
+                return Err(bad_batch(position + whole as u64, BatchProblem::Offsets));
+            }
             if header.last_offset >= self.limits.upper || header.size_bytes > bytes.len() - whole {
                 break;
             }
@@ -266,4 +284,9 @@ impl Reader {
         bytes.truncate(whole);
         Ok(bytes.freeze())
     }
+}
+
+/// Whether a batch begins there that an index may have led to in search of `offset`.
+fn leads_to(offset: Offset, bytes: &[u8]) -> bool {
+    BatchHeader::parse(bytes).is_ok_and(|header| header.base_offset <= offset)
 }

@@ -90,7 +90,12 @@ impl Shard {
         dir: DirIndex,
         opened: Opened,
     ) -> Result<(), LogError> {
-        let Some(reason) = self.is_stray(found, dir, opened)? else {
+        let reason = match self.is_stray(found, dir, opened) {
+            // Opening it says so again, and takes that partition alone out of service.
+            Err(error) if error.is_damage() => return Ok(()),
+            reason => reason?,
+        };
+        let Some(reason) = reason else {
             return Ok(());
         };
         let aside = log::at(&found.path, log::set_aside_now(&found.path, random_uuid()))?;

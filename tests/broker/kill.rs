@@ -170,6 +170,33 @@ async fn damage_behind_the_recovery_point_takes_its_partition_out_of_service_alo
     assert_eq!(fs::read(segment).unwrap().len(), len, "nothing was cut");
 }
 
+/// Its records are those of some topic, and a new one in their place would hide them.
+#[tokio::test]
+async fn a_partition_whose_topic_cannot_be_told_is_out_of_service_and_not_begun_anew() {
+    let mut broker = Broker::start();
+    for topic in ["damaged", "whole"] {
+        create_topic(&broker, topic, 1).await;
+        send(&partition(&broker, topic, 0).await, (0..9).map(number)).await;
+    }
+    let named = broker.data().join("damaged-0/partition.metadata");
+    let text = fs::read_to_string(&named).unwrap();
+    for was_stopped in [false, true] {
+        match was_stopped {
+            true => assert!(broker.stop().success()),
+            false => broker.kill(),
+        }
+        fs::write(&named, text.replace("topic_id", "topic id")).unwrap();
+        let _ = fs::remove_file(broker.data().join("ringlog-clean-start"));
+        broker.start_again();
+        expect_damaged_alone(&broker);
+        broker.kill();
+        fs::write(&named, &text).unwrap();
+        broker.start_again();
+        let values = values(&read_all(&broker, "damaged", 0).await);
+        assert_eq!(values, (0..9).map(number).collect::<Vec<_>>());
+    }
+}
+
 fn expect_damaged_alone(broker: &Broker) {
     let mut client = Connection::open(broker);
     let mut latest = |topic: &str| {

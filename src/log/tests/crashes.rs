@@ -210,10 +210,10 @@ fn a_clean_stop_tells_where_a_log_must_end() {
         ..Resume::default()
     };
     let open = |opened| Log::open_now(dir.path(), LogOptions::default(), opened, resume, NOW);
-    let Err(LogError::LostEnd { end, stopped_at, .. }) = open(Opened::AfterCleanStop) else {
+    let Err(LogError::LostEnd { end, known, .. }) = open(Opened::AfterCleanStop) else {
         panic!("a record is gone")
     };
-    assert_eq!((end, stopped_at), (Offset(2), Offset(3)));
+    assert_eq!((end, known), (Offset(2), Offset(3)));
     // A crash may have come between a truncation and its checkpoint.
     assert_eq!(open(Opened::AfterCrash).unwrap().0.end_offset(), Offset(2));
 }

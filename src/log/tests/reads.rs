@@ -128,3 +128,57 @@ fn damage_is_an_error_that_says_where() {
         format!("at byte {third}: a record batch of format 9; only 2 is supported")
     );
 }
+
+/// Which no CRC covers.
+#[test]
+fn a_base_offset_that_cannot_be_is_an_error_and_no_end_to_wait_at() {
+    let (dir, log) = log_of(&[10; 4]);
+    let path = dir.path().join(names::offset_file(Offset(0), names::LOG));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let third = batches(&bytes)[2].0;
+    bytes[third + 5] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    for offset in [0, 4] {
+        let error = log.read(Offset(offset), ALL).unwrap().run_now().unwrap_err();
+        assert!(
+            error.to_string().starts_with(&format!("at byte {third}: ")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_index_that_leads_astray_hides_no_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions {
+        index_interval_bytes: 100,
+        ..LogOptions::default()
+    };
+    let (mut log, _) = open(dir.path(), options.clone(), Opened::AfterCleanStop);
+    for n in 0..12 {
+        log.append(&batch(2 * n, &[(5, "x"), (5, "y")]), NOW).unwrap();
+    }
+    close(log);
+    let path = dir.path().join(names::offset_file(Offset(0), names::INDEX));
+    let whole = std::fs::read(&path).unwrap();
+    assert!(whole.len() >= 4 * 8);
+    for bit in 0..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, &bytes).unwrap();
+        let (log, _) = open(dir.path(), options.clone(), Opened::AfterCleanStop);
+        for offset in 0..24 {
+            for bytes_max in [1, 300] {
+                let limits = ReadLimits { bytes_max, ..ALL };
+                let read = log.read(Offset(offset), limits).unwrap().run_now().unwrap();
+                let first = batches(&read)[0].1.base_offset;
+                assert_eq!(
+                    first,
+                    Offset(offset / 2 * 2),
+                    "bit {bit} flipped, read at {offset}"
+                );
+            }
+        }
+        std::fs::write(&path, &whole).unwrap();
+    }
+}

@@ -29,7 +29,7 @@ impl Plan {
                 segment_bytes: one_of(&[900, 1_500, 4_000]) as u32,
                 segment_ms: one_of(&[15, 100, 100_000]) as i64,
                 index_interval_bytes: one_of(&[0, 100, 300]) as u32,
-                index_bytes_max: one_of(&[10 << 20, 10 << 20, 60]) as u32,
+                index_bytes_max: one_of(&[10 << 20, 10 << 20, 10 << 20, 60, 60, 16]) as u32,
                 retention_bytes: if is_compacted {
                     -1
                 } else {
