@@ -11,7 +11,7 @@
 //!
 //! Pages, from the inside out: `names`, `checkpoint`, `snapshot`, `header`, `index`, `txn_index` are formats; `producers` and
 //! `epochs` are pure machines; `walk`, `aborted` and `segment` are one file each; this page, `open`, `read`, `lookup`, `transactions`, `flush`,
-//! `retention` and `truncation` are the log; `compaction` rewrites it; `dir` is the directory that the logs stand in.
+//! `retention`, `truncation` and `moved` are the log; `compaction` rewrites it; `dir` is the directory that the logs stand in.
 
 mod aborted;
 pub mod checkpoint;
@@ -25,6 +25,7 @@ pub mod fuzz;
 pub mod header;
 pub mod index;
 mod lookup;
+pub mod moved;
 pub mod names;
 mod open;
 mod open_files;

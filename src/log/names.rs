@@ -31,6 +31,9 @@ pub const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 /// The topic's id.
 pub const PARTITION_METADATA: &str = "partition.metadata";
 
+/// In which log directory the partition lay before it moved here: for a crash in the middle. Kafka passes over it.
+pub const MOVED_FROM: &str = "ringlog-moved-from";
+
 /// The longest name a file system of Linux takes, in bytes.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -85,6 +88,13 @@ pub fn deleted_partition_dir(dir_name: &str, unique: [u8; 16]) -> String {
 /// judge.
 pub fn stray_partition_dir(dir_name: &str, unique: [u8; 16]) -> String {
     marked_partition_dir(dir_name, unique, "stray")
+}
+
+/// `<topic>-<partition>.<32 hex digits>-future`: a copy of a partition that moves here; none if the file system takes no name so long, for
+/// the partition is to be told from it.
+pub fn future_partition_dir(dir_name: &str, unique: [u8; 16]) -> Option<String> {
+    let name = marked_partition_dir(dir_name, unique, "future");
+    name.starts_with(&format!("{dir_name}.")).then_some(name)
 }
 
 /// A topic's name that would make it too long for the file system is cut, as Kafka does; nothing reads the topic back

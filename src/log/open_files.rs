@@ -210,6 +210,11 @@ impl Dir {
         let path = path.into();
         Dir(Rc::new(Inner { path, files }))
     }
+
+    /// Another one, whose files are held among the same.
+    pub fn elsewhere(&self, path: &Path) -> Dir {
+        Dir::new(path, self.0.files.clone())
+    }
 }
 
 /// Whose files are held among no others.

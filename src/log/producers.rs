@@ -119,6 +119,19 @@ impl fmt::Display for SequenceError {
 impl std::error::Error for SequenceError {}
 
 impl ProducerStates {
+    /// Those that have nothing at or behind `offset`.
+    pub fn before(&self, offset: Offset) -> ProducerStates {
+        let is_before = |state: &ProducerState| {
+            let mut batches = state.batches().iter();
+            batches.all(|batch| batch.last_offset < offset) && state.transaction_start().is_none()
+        };
+        let producers = self.producers.iter().filter(|(_, state)| is_before(state));
+        ProducerStates {
+            producers: producers.map(|(id, state)| (*id, state.clone())).collect(),
+            open: BTreeMap::new(),
+        }
+    }
+
     /// How many producers are remembered.
     pub fn len(&self) -> usize {
         self.producers.len()

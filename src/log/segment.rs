@@ -4,6 +4,7 @@
 //! its way to them in the background, and when it is settled there, `upkeep` knows.
 
 mod left;
+mod moved;
 mod truncate;
 
 use std::cell::Cell;

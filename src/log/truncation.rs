@@ -114,10 +114,10 @@ impl Log {
         Ok(removal)
     }
 
-    fn assert_at_rest(&self) {
+    pub(super) fn assert_at_rest(&self) {
         assert!(
             !self.is_kept_up && !self.compaction.is_under_way(),
-            "a log is at rest before it is truncated"
+            "a log is at rest before it is truncated or moved"
         );
     }
 

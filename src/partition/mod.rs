@@ -5,6 +5,7 @@
 //! `shard` to run; nothing here waits.
 
 mod interest;
+mod moving;
 mod refusal;
 mod rules;
 mod tail;
@@ -41,6 +42,8 @@ pub use watch::{Watch, WatchGuard, Watches};
 /// A leader replica: its log, its tail, and who waits for more.
 pub struct Partition {
     log: Log,
+    /// How many others it had before.
+    logs: u32,
     tail: Tail,
     watches: Watches,
     interests: Interests,
@@ -177,6 +180,7 @@ impl Partition {
             },
             is_offline: false,
             log,
+            logs: 0,
             tail: Tail::default(),
             watches: Watches::default(),
             interests: Interests::default(),

@@ -128,6 +128,11 @@ impl CompactionState {
         self.cleaned = self.cleaned.map(|cleaned| cleaned.min(end));
     }
 
+    /// A copy of the log that `source` is of: compacted as far.
+    pub fn inherit(&mut self, source: &CompactionState) {
+        self.cleaned = source.cleaned;
+    }
+
     /// Whether the segments must stay as they are.
     pub fn is_under_way(&self) -> bool {
         self.is_under_way

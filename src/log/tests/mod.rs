@@ -14,6 +14,7 @@ mod crashes;
 mod failures;
 mod kafka;
 mod model;
+mod moved;
 mod reads;
 mod rolls;
 mod transactions;

@@ -5,7 +5,7 @@ use super::*;
 use crate::log::producers::RememberedBatch;
 use crate::log::testing::{end_of_transaction, transactional};
 
-fn options() -> LogOptions {
+pub fn options() -> LogOptions {
     LogOptions {
         segment_bytes: 700,
         index_interval_bytes: 100,
@@ -14,7 +14,7 @@ fn options() -> LogOptions {
 }
 
 /// Batches of several producers, epochs and times, with transactions that commit and abort: `(base offset, bytes)`.
-fn script() -> Vec<(i64, Vec<u8>)> {
+pub fn script() -> Vec<(i64, Vec<u8>)> {
     let mut batches = Vec::new();
     let mut offset = 0;
     for n in 0..24 {
@@ -60,7 +60,7 @@ async fn truncate(log: &mut Log, to: i64) {
 }
 
 /// Everything that can be asked of a log.
-fn told(log: &Log) -> String {
+pub fn told(log: &Log) -> String {
     let times = (990..1210).step_by(7).map(|time| {
         let plan = log.offset_for_timestamp(Timestamp(time)).unwrap();
         plan.run_now().unwrap().map(|found| found.offset.0)
