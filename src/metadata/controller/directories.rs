@@ -93,6 +93,20 @@ pub fn assign_directories(
     records
 }
 
+/// Says that a replica of `node` lies in another of its directories now (KIP-858, `ReplicationControlManager.handleAssignReplicasToDirs`). One
+/// that had no leader, for its old directory is offline, is led again. Nothing where that is known, or the partition is gone.
+pub fn assign_replica(image: &Image, node: NodeId, replica: TopicPartition, to: TopicId) -> Records {
+    let partition = image.partition(replica.topic, replica.partition);
+    let is_news = |partition: &&Partition| partition.directory_of(node).is_some_and(|named| named != to);
+    partition.filter(is_news).map_or(Records::new(), |partition| {
+        let mut record = move_replica(replica.topic, replica.partition, partition, node, to);
+        if partition.leader.is_none() && partition.isr.contains(&node) {
+            record.leader = node.0;
+        }
+        vec![record.into()]
+    })
+}
+
 /// Whether nobody has decided yet: Kafka's `UNASSIGNED` and `MIGRATING`.
 fn is_open(directory: TopicId) -> bool {
     directory == UNASSIGNED_DIRECTORY || directory.is_zero()

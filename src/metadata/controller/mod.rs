@@ -25,7 +25,9 @@ pub use configs::{
 };
 pub use create::{CreateDecision, CreateError, CreatedTopic, create_topics};
 pub use delete::{DeleteDecision, DeleteError, DeleteTarget, DeletedTopic, delete_topics};
-pub use directories::{assign_directories, cordon_log_dirs, keep_log_dirs, leave_offline_directories};
+pub use directories::{
+    assign_directories, assign_replica, cordon_log_dirs, keep_log_dirs, leave_offline_directories,
+};
 pub use partitions::{GrowDecision, GrowError, create_partitions};
 pub use placement::PlacementError;
 pub use producer_ids::{PRODUCER_IDS_PER_BLOCK, ProducerIdBlock, allocate_producer_ids};

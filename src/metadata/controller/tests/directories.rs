@@ -169,3 +169,24 @@ fn nobody_leads_what_lies_in_a_directory_that_went_offline_until_it_is_back() {
     let epochs: Vec<i32> = cluster.all().map(|partition| partition.leader_epoch.0).collect();
     assert_eq!(epochs, [0, 2, 0, 2]);
 }
+
+#[test]
+fn a_replica_that_has_moved_is_where_it_is_and_led_again_if_it_was_not() {
+    let mut cluster = with_dirs(&[A, B], &[]);
+    cluster.create(vec![topic("a", 2, 1)]);
+    let there = cluster.directories();
+    let other = |named: TopicId| if named == A { B } else { A };
+    let records =
+        |cluster: &Cluster, index: i32, to| assign_replica(&cluster.image, NODE, partition(index), to);
+    assert!(records(&cluster, 0, there[0]).is_empty(), "known");
+    assert!(records(&cluster, 2, A).is_empty(), "there is none");
+    assert!(assign_replica(&cluster.image, NodeId(9), partition(0), A).is_empty());
+    cluster.commit(&records(&cluster, 0, other(there[0])));
+    assert_eq!(cluster.directories(), [other(there[0]), there[1]]);
+
+    cluster.commit(&keep_log_dirs(&cluster.image, NODE, &[other(there[1])]));
+    cluster.commit(&leave_offline_directories(&cluster.image, NODE));
+    assert_eq!(cluster.all().nth(1).unwrap().leader, None);
+    cluster.commit(&records(&cluster, 1, other(there[1])));
+    assert_eq!(cluster.all().nth(1).unwrap().leader, Some(NODE));
+}
