@@ -78,8 +78,8 @@ fn describe(size: LogSize) -> DescribeLogDirsPartition {
         partition_index: size.partition.partition.0,
         partition_size: size.size_bytes as i64,
         // The leader is behind nobody.
-        offset_lag: 0,
-        is_future_key: false,
+        offset_lag: size.future_lag.unwrap_or(0),
+        is_future_key: size.future_lag.is_some(),
     }
 }
 

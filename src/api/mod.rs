@@ -5,6 +5,7 @@
 //! which they came: so what a function does before its first wait happens in request order, also among produce requests.
 
 mod alter_configs;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod asked;
 mod create_partitions;

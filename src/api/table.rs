@@ -7,10 +7,10 @@ use crate::shard::Shard;
 use crate::wire::ApiKey;
 
 use super::{
-    Pending, Request, Role, alter_configs, api_versions, create_partitions, create_topics, delete_records,
-    delete_topics, describe_cluster, describe_configs, describe_log_dirs, describe_quorum,
-    describe_topic_partitions, fetch, find_coordinator, incremental_alter_configs, init_producer_id,
-    list_offsets, metadata, offset_for_leader_epoch, produce, sasl,
+    Pending, Request, Role, alter_configs, alter_replica_log_dirs, api_versions, create_partitions,
+    create_topics, delete_records, delete_topics, describe_cluster, describe_configs, describe_log_dirs,
+    describe_quorum, describe_topic_partitions, fetch, find_coordinator, incremental_alter_configs,
+    init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce, sasl,
 };
 
 /// One API: what is advertised and what runs.
@@ -95,6 +95,10 @@ pub static APIS: &[Api] = &[
     }),
     api(33, 0, 2, |shard, request| {
         Box::pin(alter_configs::serve(shard, request))
+    })
+    .taking_turns(),
+    api(34, 1, 2, |shard, request| {
+        Box::pin(alter_replica_log_dirs::serve(shard, request))
     })
     .taking_turns(),
     api(35, 1, 5, |shard, request| {

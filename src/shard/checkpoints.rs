@@ -11,9 +11,9 @@ use std::rc::Rc;
 use crate::base::{Offset, TopicPartition};
 use crate::io::local::Notify;
 use crate::io::{self, may_pass, write_whole};
-use crate::log::Resume;
 use crate::log::checkpoint::{self, Offsets};
 use crate::log::dir::{self, CheckpointedOffsets};
+use crate::log::{Log, Resume};
 use crate::partition::Partition;
 
 use super::data_dirs::DirIndex;
@@ -61,6 +61,8 @@ pub(super) struct Checkpoints {
     /// How often it was asked for, and which of those the files cover: who waits meanwhile is served by one writing.
     asked: Cell<u64>,
     covered: Cell<u64>,
+    /// Whether the last writing has written everything.
+    is_complete: Cell<bool>,
 }
 
 impl PartitionOffsets {
@@ -85,6 +87,21 @@ impl PartitionOffsets {
             start: Some(resume.start_offset).filter(|start| *start > Offset(0)),
             high_watermark: resume.recovery_point,
             cleaned: resume.cleaned,
+        }
+    }
+
+    /// As they are of a copy once that takes the log's place.
+    fn of_copy(
+        partition: TopicPartition,
+        dir: DirIndex,
+        replica: &Partition,
+        copy: &Log,
+    ) -> PartitionOffsets {
+        PartitionOffsets {
+            recovery_point: copy.recovery_point(),
+            // Where its own files begin may be before.
+            start: Some(replica.log().start_offset()).filter(|start| *start > Offset(0)),
+            ..PartitionOffsets::of(partition, dir, replica)
         }
     }
 
@@ -124,6 +141,12 @@ impl Shard {
             let replica = owned.get(partition);
             let placed = replica.and_then(|replica| Some((self.dir_here(replica)?, replica)));
             offsets.extend(placed.map(|(dir, replica)| PartitionOffsets::of(partition, dir, replica)));
+            // In the same step, so that no file misses what has moved meanwhile.
+            let copy = replica.and_then(|replica| {
+                let of_copy = |dir, copy: &mut Log| PartitionOffsets::of_copy(partition, dir, replica, copy);
+                self.moving.with_copy(partition, of_copy)
+            });
+            offsets.extend(copy);
         };
         TimeSlice::default().each(partitions, add).await;
         offsets.extend(self.offsets_of_unopened());
@@ -144,9 +167,9 @@ impl Shard {
             .collect()
     }
 
-    /// Writes the files that would say something else than they do. What can't be written is told, and tried again the next time: without it
-    /// a start has more to check.
-    pub(super) async fn write_checkpoints(self: &Rc<Self>) {
+    /// Writes the files that would say something else than they do; whether all could be. What can't be written is told, and tried again the
+    /// next time: without it a start has more to check.
+    pub(super) async fn write_checkpoints(self: &Rc<Self>) -> bool {
         let checkpoints = &self.checkpoints;
         let number = checkpoints.asked.get() + 1;
         checkpoints.asked.set(number);
@@ -155,14 +178,15 @@ impl Shard {
         }
         if checkpoints.covered.get() < number {
             let covers = checkpoints.asked.get();
-            self.write_all_checkpoints().await;
+            checkpoints.is_complete.set(self.write_all_checkpoints().await);
             checkpoints.covered.set(covers);
         }
         checkpoints.is_writing.set(false);
         checkpoints.written_once.notify();
+        checkpoints.is_complete.get()
     }
 
-    async fn write_all_checkpoints(self: &Rc<Self>) {
+    async fn write_all_checkpoints(self: &Rc<Self>) -> bool {
         let replies = self.ask_peers(|| Request::Offsets).await;
         let mut all = self.offsets_here().await;
         for reply in replies {
@@ -170,6 +194,7 @@ impl Shard {
                 all.add(theirs);
             }
         }
+        let mut is_complete = true;
         for (index, offsets) in self.named_offsets(all).await.into_iter().enumerate() {
             let files = offsets.iter().flat_map(|offsets| {
                 [
@@ -180,19 +205,23 @@ impl Shard {
                 ]
             });
             for (name, offsets) in files {
-                self.write_checkpoint(DirIndex(index), name, offsets).await;
+                is_complete &= self.write_checkpoint(DirIndex(index), name, offsets).await;
             }
         }
+        is_complete
     }
 
-    async fn write_checkpoint(self: &Rc<Self>, dir: DirIndex, name: &'static str, offsets: &Offsets) {
+    /// Whether the file says this then; of a directory that is offline it doesn't matter.
+    async fn write_checkpoint(self: &Rc<Self>, dir: DirIndex, name: &'static str, offsets: &Offsets) -> bool {
         let text = checkpoint::encode_offsets(offsets);
         let is_written = self.checkpoints.written.borrow().get(&(dir, name)) == Some(&text);
         if is_written || !self.online_dirs.contains(dir) {
-            return;
+            return true;
         }
         let path = self.node.dirs.get(dir).path.join(name);
-        match write_whole(&path, text.clone().into()).await {
+        let written = write_whole(&path, text.clone().into()).await;
+        let is_written = written.is_ok();
+        match written {
             Ok(()) => _ = self.checkpoints.written.borrow_mut().insert((dir, name), text),
             Err(error) => {
                 tracing::error!("{}: {error}", path.display());
@@ -201,6 +230,7 @@ impl Shard {
                 }
             }
         }
+        is_written
     }
 
     /// The offsets by their directories, as its files have them, by the names of the topics; none of a directory that any core has given up.

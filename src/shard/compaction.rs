@@ -79,7 +79,8 @@ impl Shard {
         let partitions = self.owned.borrow().all();
         let look = |partition| {
             let owned = self.owned.borrow();
-            let is_aside = self.compacting.set_aside.borrow().contains(&partition);
+            let is_aside =
+                self.compacting.set_aside.borrow().contains(&partition) || self.moving.is_moved(partition);
             let dirt = owned.get(partition).and_then(|replica| replica.dirt(wall_now()));
             let ratio = dirt.filter(|_| !is_aside).map(|dirt| dirt.ratio());
             if let Some(ratio) = ratio.filter(|ratio| dirtiest.is_none_or(|(most, _)| *ratio > most)) {
@@ -91,7 +92,7 @@ impl Shard {
     }
 
     fn begin_round(&self, partition: TopicPartition, pace: &Rc<Pace>) -> Option<Round> {
-        if self.compacting.is_over.get() {
+        if self.compacting.is_over.get() || self.moving.is_moved(partition) {
             return None;
         }
         let mut owned = self.owned.borrow_mut();

@@ -164,6 +164,8 @@ impl Shard {
         }
         self.set_strays_aside()
             .map_err(|error| format!("log.dirs: {error}"))?;
+        self.finish_moves()
+            .map_err(|error| format!("log.dirs: {error}"))?;
         let found = self
             .find_partitions()
             .map_err(|error| format!("log.dirs: {error}"))?;

@@ -40,11 +40,14 @@ impl Shard {
         replica.delete_records(before)
     }
 
-    /// Brings what all logs begin with, and what of them is on stable storage, to the checkpoints.
-    pub async fn checkpoint(self: &Rc<Self>) {
-        match self.core == CONTROLLER_CORE {
-            true => self.write_checkpoints().await,
-            false => _ = self.link.ask(CONTROLLER_CORE, Request::Checkpoint).await,
+    /// Brings what all logs begin with, and what of them is on stable storage, to the checkpoints; whether all of it is there then.
+    pub async fn checkpoint(self: &Rc<Self>) -> bool {
+        if self.core == CONTROLLER_CORE {
+            return self.write_checkpoints().await;
+        }
+        match self.link.ask(CONTROLLER_CORE, Request::Checkpoint).await {
+            Reply::Checkpointed(is_complete) => is_complete,
+            _ => unreachable!("checkpoints are answered with what became of them"),
         }
     }
 }

@@ -101,6 +101,7 @@ impl Shard {
         if is_news {
             let path = &self.node.dirs.get(dir).path;
             self.owned.borrow_mut().close_dir(path);
+            self.moving.dir_failed(dir);
         }
         is_news
     }
@@ -138,7 +139,7 @@ impl Shard {
     }
 
     /// Brings to the metadata log which directories are left, and that nobody leads what lies in others.
-    async fn tell_offline_dirs(self: &Rc<Self>) -> Result<(), Refusal> {
+    pub(super) async fn tell_offline_dirs(self: &Rc<Self>) -> Result<(), Refusal> {
         let Some(controller) = self.controller() else {
             return Ok(());
         };

@@ -143,10 +143,12 @@ impl Shard {
 
     /// One flush; up to where the partition is committed then.
     async fn flush_once(self: &Rc<Self>, partition: TopicPartition) -> Result<Offset, ErrorCode> {
-        let plan = {
+        self.moving.switched(partition).await;
+        let (log, plan) = {
             let mut owned = self.owned.borrow_mut();
             let absent = owned.why_absent(partition);
-            owned.get_mut(partition).ok_or(absent)?.flush_plan()
+            let replica = owned.get_mut(partition).ok_or(absent)?;
+            (replica.log_number(), replica.flush_plan())
         };
         let outcome = match plan {
             Ok(plan) => plan.run().await,
@@ -157,6 +159,12 @@ impl Shard {
                 return Err(ErrorCode::KAFKA_STORAGE_ERROR);
             }
         };
+        if let Some(replica) = self.owned.borrow().get(partition)
+            && replica.log_number() != log
+        {
+            // It has moved: who still waits is served by a flush of the log that it has now.
+            return Ok(replica.committed());
+        }
         let flushed = match outcome {
             Ok(flushed) => flushed,
             Err(error) => {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::base::{TopicId, TopicPartition};
-use crate::io::{has_disk_failed, random_uuid, spawn};
+use crate::io::{has_disk_failed, random_uuid};
 use crate::log::dir::{self, FoundPartition};
 use crate::log::{self, LogError, Opened, Removal};
 use crate::metadata::names::METADATA_TOPIC;
@@ -45,7 +45,9 @@ impl Shard {
     }
 
     /// What looks like a partition's directory in the log directories that are online.
-    fn partition_dirs(self: &Rc<Self>) -> Result<Vec<(DirIndex, &FoundDir, FoundPartition)>, LogError> {
+    pub(super) fn partition_dirs(
+        self: &Rc<Self>,
+    ) -> Result<Vec<(DirIndex, &FoundDir, FoundPartition)>, LogError> {
         let mut all = Vec::new();
         for (index, path, dir) in self.node.dirs.found() {
             if let Some(found) = self.unless_disk_fails(index, || dir::partitions_now(path))? {
@@ -57,7 +59,7 @@ impl Shard {
     }
 
     /// What `work` in a log directory comes to; nothing when that is offline, or goes offline by it.
-    fn unless_disk_fails<T>(
+    pub(super) fn unless_disk_fails<T>(
         self: &Rc<Self>,
         dir: DirIndex,
         work: impl FnOnce() -> Result<T, LogError>,
@@ -162,34 +164,13 @@ impl Shard {
     }
 
     /// The partition whose name a directory has, if the image has its topic.
-    fn partition_named(&self, found: &FoundPartition) -> Option<TopicPartition> {
+    pub(super) fn partition_named(&self, found: &FoundPartition) -> Option<TopicPartition> {
         let image = self.image.borrow();
         let topic = image.topic_by_name(&found.topic)?;
         Some(TopicPartition {
             topic: topic.id,
             partition: found.partition,
         })
-    }
-
-    /// Removes the copies that were being made to move partitions between directories: their partitions are `found` elsewhere, whole. Other
-    /// copies stay: what they were made of may be on a disk that is missing.
-    pub(super) fn remove_unfinished_moves(
-        self: &Rc<Self>,
-        found: &BTreeMap<TopicPartition, TopicId>,
-    ) -> Result<(), LogError> {
-        for (index, path, _) in self.node.dirs.found() {
-            let copies = self.unless_disk_fails(index, || dir::unfinished_moves_now(path))?;
-            for copy in copies.into_iter().flatten() {
-                let partition = self.partition_named(&copy);
-                if partition.is_some_and(|partition| found.contains_key(&partition)) {
-                    tracing::warn!("{} is an unfinished copy, and goes", copy.path.display());
-                    let delete = || log::at(&copy.path, log::delete_now(&copy.path, random_uuid()));
-                    let removal = self.unless_disk_fails(index, delete)?;
-                    spawn(removal.unwrap_or_default().run());
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Tells how many partitions are out of service since their directory is missing.

@@ -19,6 +19,8 @@ pub struct LogSize {
     pub dir: DirIndex,
     /// The bytes of its batches.
     pub size_bytes: u64,
+    /// Of what is to take a replica's place once it has everything: how many offsets it is behind.
+    pub future_lag: Option<i64>,
 }
 
 /// How a log directory is.
@@ -82,6 +84,15 @@ impl Shard {
                 partition,
                 dir,
                 size_bytes: replica.log().size_bytes(),
+                future_lag: None,
+            }));
+            let future =
+                open.and_then(|replica| Some((self.future_of(partition)?, replica.log().end_offset())));
+            sizes.extend(future.map(|(future, end)| LogSize {
+                partition,
+                dir: future.dir,
+                size_bytes: future.size_bytes,
+                future_lag: Some(end.0 - future.end.0),
             }));
         };
         TimeSlice::default().each(wanted, add).await;

@@ -7,6 +7,7 @@ use crate::log::{EpochEnd, LogError};
 use crate::metadata::Image;
 use crate::metadata::controller::{DeleteTarget, ProducerIdBlock, ResourceChange};
 use crate::partition::{Appended, Interest, Isolation, Refusal};
+use crate::wire::ErrorCode;
 use crate::wire::batch::Arrived;
 
 use super::administration::{Altered, Grown};
@@ -93,6 +94,13 @@ pub enum Request {
     DirFailed { dir: DirIndex, reason: String },
     /// Close what lies in a log directory that has failed (from core 0).
     CloseDir(DirIndex),
+    /// Move a replica to another log directory.
+    MoveReplica { partition: TopicPartition, to: DirIndex },
+    /// A replica has moved to this log directory (of core 0).
+    ReplicaMoved {
+        partition: TopicPartition,
+        dir: DirIndex,
+    },
     /// Accept connections (from core 0).
     Listen,
     /// Let all clients go (from core 0).
@@ -147,6 +155,10 @@ pub enum Reply {
     Offsets(CoreOffsets),
     /// To [`Request::LogSizes`]: of those that are open.
     LogSizes(Vec<LogSize>),
+    /// To [`Request::Checkpoint`]: whether everything was written.
+    Checkpointed(bool),
+    /// To [`Request::MoveReplica`].
+    Moved(Result<(), ErrorCode>),
     /// To [`Request::Stop`].
     Closed(std::io::Result<ClosedLogs>),
     /// To all others.

@@ -18,13 +18,14 @@ mod fetch_session;
 mod fetching;
 mod flushing;
 mod found;
-
+mod found_moves;
 mod join;
 mod large_requests;
 mod link;
 mod log_sizes;
 mod lookup;
 mod message;
+mod moving;
 mod node;
 mod open_files;
 mod opening;
@@ -70,6 +71,7 @@ use fetch_session::FetchSessions;
 use flushing::Flushing;
 use link::Link;
 use message::{Reply, Request};
+use moving::Moving;
 use owned::Owned;
 use places::Places;
 use topic_configs::TopicConfigs;
@@ -90,6 +92,7 @@ pub use link::MAILBOX_MESSAGES;
 pub use log_sizes::{DirCondition, LogSize};
 pub use lookup::{FindEpochEnd, FindOffset, FoundOffset, OffsetTarget};
 pub use message::{Message, WatchId};
+pub use moving::Future as FutureReplica;
 pub use node::{MetadataDir, Node};
 pub use places::{AddressIsFull, ConnectionLimits, Entrance, Place, Visitor};
 pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};
@@ -117,6 +120,7 @@ pub struct Shard {
     /// On core 0 only.
     checkpoints: Checkpoints,
     compacting: Compacting,
+    moving: Moving,
     /// On core 0 only, from its start on.
     controller: RefCell<Option<Rc<Controller>>>,
     producer_ids: RefCell<ProducerIdBlock>,
@@ -168,6 +172,7 @@ impl Shard {
             kept_up: KeptUp::default(),
             checkpoints: Checkpoints::default(),
             compacting: Compacting::default(),
+            moving: Moving::default(),
             controller: RefCell::default(),
             producer_ids: RefCell::new(ProducerIdBlock::empty()),
             watches: RefCell::default(),

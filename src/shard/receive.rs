@@ -90,10 +90,7 @@ impl Shard {
             Request::DeleteRecords { partition, before } => {
                 Reply::Start(self.delete_records_here(partition, before))
             }
-            Request::Checkpoint => {
-                self.checkpoint().await;
-                Reply::Done
-            }
+            Request::Checkpoint => Reply::Checkpointed(self.checkpoint().await),
             Request::Offsets => Reply::Offsets(self.offsets_here().await),
             Request::Apply(batch) => {
                 self.apply(&batch).await;
@@ -106,6 +103,11 @@ impl Shard {
             }
             Request::CloseDir(dir) => {
                 self.close_dir_here(dir);
+                Reply::Done
+            }
+            Request::MoveReplica { partition, to } => Reply::Moved(self.move_replica_here(partition, to)),
+            Request::ReplicaMoved { partition, dir } => {
+                self.assign_replica(partition, dir).await;
                 Reply::Done
             }
             Request::Listen => {

@@ -127,6 +127,7 @@ impl Shard {
         }
         self.owned.borrow_mut().forget(topic.id);
         self.compacting.forget(topic.id);
+        self.moving.forget(topic.id);
         spawn(removal.run());
     }
 
@@ -139,7 +140,9 @@ impl Shard {
         loop {
             self.upkeep_ended(partition).await;
             self.stop_compacting(partition).await;
-            let is_busy = || self.is_kept_up(partition) || self.is_compacted(partition);
+            self.stop_moving(partition).await;
+            let is_moved = || self.moving.is_moved(partition);
+            let is_busy = || self.is_kept_up(partition) || self.is_compacted(partition) || is_moved();
             let delete = || (!is_busy()).then(|| self.owned.borrow_mut().delete(partition));
             if let Some(deleted) = slice.spend(delete).await {
                 return deleted;
@@ -361,6 +364,7 @@ impl Shard {
 
     /// Flushes and closes this core's partitions; what they came to, or the first error, after all were tried.
     pub(super) async fn close_owned(&self) -> io::Result<ClosedLogs> {
+        self.end_moving().await;
         self.end_compacting().await;
         self.end_upkeep().await;
         let mut outcome = Ok(());

@@ -35,7 +35,8 @@ impl Shard {
         let owned = self.owned.borrow();
         let is_due = owned.get(partition).is_some_and(|replica| replica.needs_upkeep());
         let kept_up = &self.kept_up;
-        if !is_due || kept_up.is_over.get() || !kept_up.partitions.borrow_mut().insert(partition) {
+        let is_held = kept_up.is_over.get() || self.moving.is_switching(partition);
+        if !is_due || is_held || !kept_up.partitions.borrow_mut().insert(partition) {
             return;
         }
         kept_up.waiting.borrow_mut().push_back(partition);
@@ -57,7 +58,7 @@ impl Shard {
     }
 
     async fn keep_up_until_done(self: &Rc<Self>, partition: TopicPartition) {
-        while !self.kept_up.is_over.get() {
+        while !self.kept_up.is_over.get() && !self.moving.is_switching(partition) {
             let begun = match self.owned.borrow_mut().get_mut(partition) {
                 None => return,
                 Some(replica) => replica.begin_upkeep(),

@@ -19,20 +19,20 @@ use ringlog::wire::messages::metadata_request::MetadataRequest;
 use crate::harness::{Broker, Running};
 use crate::raw::{Connection, create_topic, create_topic_request, produce_request};
 
-const TOPIC: &str = "spread";
+pub const TOPIC: &str = "spread";
 /// Owned by both cores, in both directories.
 const PARTITIONS: i32 = 8;
 const STORAGE_ERROR: i16 = ErrorCode::KAFKA_STORAGE_ERROR.0;
 
 /// A broker of two directories, and where they are.
-fn two_directories(settings: &[&str]) -> (Broker, [PathBuf; 2]) {
+pub fn two_directories(settings: &[&str]) -> (Broker, [PathBuf; 2]) {
     let mut broker = Broker::not_started(settings);
     let dirs = [broker.data(), broker.data().with_file_name("other")];
     broker.set(&[&format!("log.dirs={},{}", dirs[0].display(), dirs[1].display())]);
     (broker, dirs)
 }
 
-fn value_in(file: &Path, key: &str) -> String {
+pub fn value_in(file: &Path, key: &str) -> String {
     let text = fs::read_to_string(file).unwrap();
     let value = text
         .lines()
@@ -41,7 +41,7 @@ fn value_in(file: &Path, key: &str) -> String {
 }
 
 /// The partitions of [`TOPIC`] whose files are in `dir`.
-fn partitions_in(dir: &Path) -> Vec<i32> {
+pub fn partitions_in(dir: &Path) -> Vec<i32> {
     let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
     let index = |name: std::ffi::OsString| name.to_str()?.strip_prefix("spread-")?.parse().ok();
     let mut found: Vec<i32> = names.filter_map(index).collect();
@@ -50,7 +50,7 @@ fn partitions_in(dir: &Path) -> Vec<i32> {
 }
 
 /// The code that a record to a partition is answered with.
-fn produce(client: &mut Connection, partition: i32) -> i16 {
+pub fn produce(client: &mut Connection, partition: i32) -> i16 {
     let mut batch = BatchBuilder::new(Codec::None).at(Offset(0), LeaderEpoch::NONE);
     batch.add(Timestamp(1_703_462_400_000), None, Some(b"value"), &[]);
     let records = batch.build().to_vec();
@@ -65,7 +65,7 @@ fn produce(client: &mut Connection, partition: i32) -> i16 {
 }
 
 /// The code and the bytes that a fetch from the start is answered with.
-fn fetch(client: &mut Connection, partition: i32) -> (i16, usize) {
+pub fn fetch(client: &mut Connection, partition: i32) -> (i16, usize) {
     let partition = FetchPartition {
         partition,
         current_leader_epoch: -1,
@@ -114,7 +114,7 @@ fn metadata(client: &mut Connection) -> BTreeMap<i32, (i16, i32, usize)> {
         .collect()
 }
 
-fn describe_dirs(
+pub fn describe_dirs(
     client: &mut Connection,
     version: i16,
     asked: Option<&[(&'static str, &[i32])]>,
@@ -478,7 +478,7 @@ fn directories_are_described_in_every_version() {
 }
 
 /// Sets, or with none takes back, a setting of the broker; the code and what is told beside it.
-fn set(client: &mut Connection, name: &'static str, value: Option<&str>) -> (i16, String) {
+pub fn set(client: &mut Connection, name: &'static str, value: Option<&str>) -> (i16, String) {
     let config = value.map(|value| AlterableConfig {
         name: name.into(),
         value: Some(value.to_owned().into()),

@@ -29,6 +29,7 @@ mod kill_rounds;
 mod limits;
 mod log_dirs;
 mod mixed;
+mod move_dirs;
 mod offsets;
 mod producers;
 mod quorum;

@@ -1,6 +1,7 @@
 //! Every API answers in every version that the broker advertises, to the last byte.
 
 use std::net::TcpStream;
+use std::path::Path;
 
 use ringlog::base::{LeaderEpoch, Offset, Timestamp, TopicId};
 use ringlog::wire::batch::BatchBuilder;
@@ -38,6 +39,7 @@ use ringlog::wire::messages::sasl_handshake_request::SaslHandshakeRequest;
 use ringlog::wire::{ApiKey, ErrorCode, Records, Str};
 
 use crate::harness::Broker;
+use crate::move_dirs::move_to;
 use crate::quorum;
 use crate::raw::{Connection, list_offsets_request};
 
@@ -111,6 +113,7 @@ fn ask_everything(client: &mut Client, broker: &Broker) -> i64 {
                 23 => client.offset_for_leader_epoch(version, produced),
                 32 => client.describe_configs(version),
                 33 => client.alter_configs(version),
+                34 => client.alter_replica_log_dirs(version),
                 35 => client.describe_log_dirs(version),
                 36 => client.sasl_authenticate(version),
                 37 => client.create_partitions(version),
@@ -167,6 +170,23 @@ impl Client {
     fn sasl_authenticate(&mut self, version: i16) {
         let answer = self.connection.call(version, &SaslAuthenticateRequest::default());
         assert_eq!(answer.error_code, ErrorCode::ILLEGAL_SASL_STATE.0);
+    }
+
+    /// Told by `move_dirs` in more detail: it is there already.
+    fn alter_replica_log_dirs(&mut self, version: i16) {
+        let all = DescribeLogDirsRequest { topics: None };
+        let answer = self.connection.call(4, &all);
+        let dir = answer
+            .results
+            .iter()
+            .next()
+            .expect("the data directory")
+            .log_dir
+            .to_string();
+        assert_eq!(
+            move_to(&mut self.connection, version, TOPIC, 0, Path::new(&dir)),
+            0
+        );
     }
 
     /// Told by `log_dirs` in more detail.

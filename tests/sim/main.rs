@@ -19,6 +19,7 @@ mod log_dirs;
 mod log_steps;
 mod metadata;
 mod model;
+mod moves;
 mod nodes;
 mod planted;
 mod produce_fetch;

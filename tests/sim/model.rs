@@ -38,6 +38,8 @@ pub struct Notes {
     pub careless: BTreeSet<u32>,
     /// Batches that were sent again and turned out to have been written the first time.
     pub retries_after_lost_acks: u64,
+    /// How often a partition was seen in another directory than before.
+    pub moves: usize,
 }
 
 /// One partition as its clients saw it.

@@ -109,6 +109,7 @@ fn find(bug: Planted, promise: Promise) {
         promise,
         records: RECORDS,
         planted,
+        moves: false,
     };
     let (with, without) = (plan(Some(bug)), plan(None));
     find_by(bug, move |seed, is_planted| {

@@ -41,6 +41,7 @@ fn plan(promise: Promise, records: u32) -> Plan {
         promise,
         records,
         planted: None,
+        moves: false,
     }
 }
 

@@ -8,6 +8,7 @@ use ringlog::io::sim::{Faults, HostId, Seen, Simulation};
 use crate::clients::{self, PARTITIONS};
 use crate::kit::{Setup, connect};
 use crate::model::Model;
+use crate::moves;
 
 const PIPELINED: u32 = 5;
 const STUBBORN: u32 = 2;
@@ -40,6 +41,8 @@ pub struct Plan {
     /// Sent by each of the pipelined producers; the others send a part of it.
     pub records: u32,
     pub planted: Option<Planted>,
+    /// Whether partitions move between two directories all the time.
+    pub moves: bool,
 }
 
 /// What a run came to.
@@ -49,6 +52,8 @@ pub struct Report {
     pub operations: usize,
     pub retries_after_lost_acks: u64,
     pub seen: Seen,
+    /// How often a partition was seen to have moved.
+    pub moves: usize,
 }
 
 struct Run {
@@ -76,7 +81,7 @@ impl Run {
     fn new(seed: u64, plan: Plan) -> Run {
         // Segments end every few moments, with time to settle or without, and are known to be flushed soon, so that deaths meet all that.
         let roll = ["log.roll.ms=400", "log.roll.ms=20", "log.roll.ms=3"][seed as usize % 3];
-        let dirs = ["log.dirs=/data", "log.dirs=/data,/second"][seed as usize % 2];
+        let dirs = ["log.dirs=/data", "log.dirs=/data,/second"][usize::from(plan.moves || seed % 2 == 1)];
         let mut settings = vec![
             dirs,
             "log.index.interval.bytes=256",
@@ -115,6 +120,10 @@ impl Run {
             sim.run(self.clients, move || {
                 clients::consume_in_sessions(address, wait_max, model)
             });
+        }
+        if self.plan.moves {
+            let (address, model) = (bootstrap.clone(), self.model.clone());
+            sim.run(self.clients, move || moves::move_about(address, model));
         }
         let all = self.plan.records as usize * PIPELINED as usize;
         for death in 0..DEATHS {
@@ -316,6 +325,7 @@ impl Run {
             operations: notes.operations,
             retries_after_lost_acks: notes.retries_after_lost_acks,
             seen: sim.seen(),
+            moves: notes.moves,
         }
     }
 }

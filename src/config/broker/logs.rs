@@ -44,6 +44,12 @@ impl Config {
         self.fraction("log.cleaner.io.buffer.load.factor")
     }
 
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, of all cores together; none where there is no limit.
+    pub fn move_bytes_per_second(&self) -> Option<u64> {
+        let bytes = self.number("replica.alter.log.dirs.io.max.bytes.per.second");
+        u64::try_from(bytes).ok().filter(|_| bytes < i64::MAX)
+    }
+
     /// `log.cleaner.io.max.bytes.per.second`, of all cores together.
     pub fn cleaner_bytes_per_second(&self) -> f64 {
         self.fraction("log.cleaner.io.max.bytes.per.second")

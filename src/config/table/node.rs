@@ -252,7 +252,14 @@ pub const REPLICATION: &[Setting] = &[
         "Threads that move replicas between directories.",
     )
     .unset()
-    .inert("replicas stay in their directory"),
+    .inert("each core moves one replica at a time"),
+    long(
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+        at_least(0),
+        "9223372036854775807",
+        "Most bytes a second that are copied to move replicas between directories, shared by the cores.",
+    )
+    .dynamic(),
     int(
         "replica.fetch.backoff.ms",
         at_least(0),

@@ -5,6 +5,7 @@
 //! `RINGLOG_KILL_SEED` plays its choices again. `RINGLOG_LONG` takes ten directories. With `--nocapture` each round tells how long the
 //! start after it took.
 
+mod mover;
 mod producer;
 mod reading;
 mod verdict;
@@ -22,11 +23,15 @@ use crate::chance::Chance;
 use crate::harness::{Broker, PATIENCE, repetitions};
 use crate::raw::Connection;
 
+use mover::Mover;
 use producer::{KEYS, Load, Producer};
 use reading::read_partition;
 use verdict::{Verdict, judge};
 
 const ROUNDS: u64 = 20;
+const ROUNDS_OF_MOVES: u64 = 6;
+/// What a round lasts at least in which partitions move.
+const TIME_TO_MOVE: Duration = Duration::from_millis(200);
 /// Each round may write so much more than the one before it, so that there is more and more to be checked by a start.
 const ROUND_BYTES: u64 = 4 << 20;
 const PRODUCERS_PER_TOPIC: u64 = 2;
@@ -78,6 +83,16 @@ impl Topic {
 
 #[test]
 fn kill_rounds_lose_repeat_and_reorder_nothing() {
+    live_through(ROUNDS, false);
+}
+
+/// The same with two directories, between which partitions move all the time.
+#[test]
+fn kill_rounds_while_partitions_move_lose_repeat_and_reorder_nothing() {
+    live_through(ROUNDS_OF_MOVES, true);
+}
+
+fn live_through(rounds: u64, moves: bool) {
     let named = std::env::var("RINGLOG_KILL_SEED").ok();
     let seeds = match named {
         Some(seed) => vec![seed.parse().expect("RINGLOG_KILL_SEED: a number")],
@@ -86,7 +101,7 @@ fn kill_rounds_lose_repeat_and_reorder_nothing() {
     let mut starts = Vec::new();
     for seed in &seeds {
         let _replay = Replay(*seed);
-        starts.extend(Life::begin(*seed).live());
+        starts.extend(Life::begin(*seed, moves).live(rounds));
     }
     starts.sort();
     println!(
@@ -122,6 +137,8 @@ struct Life {
     broker: Broker,
     producers: Vec<Producer>,
     chance: Chance,
+    /// Who moves partitions about, if anybody does.
+    mover: Option<Mover>,
 }
 
 /// What a kill left on the disk.
@@ -135,11 +152,12 @@ struct Left {
 }
 
 impl Life {
-    fn begin(seed: u64) -> Life {
+    fn begin(seed: u64, moves: bool) -> Life {
         println!("seed {seed}");
         let cores = thread::available_parallelism().map_or(1, usize::from).min(2);
         let mut broker = Broker::not_started(SETTINGS);
         broker.set(&[&format!("ringlog.cores={cores}")]);
+        let mover = moves.then(|| Mover::over_two_directories(&mut broker, seed));
         broker.start_again();
         create_topics(&broker);
         let with_topics = TOPICS
@@ -151,13 +169,14 @@ impl Life {
             producers: producers.collect(),
             broker,
             chance: Chance(seed),
+            mover,
         }
     }
 
     /// How long each start after a kill took.
-    fn live(mut self) -> Vec<Duration> {
+    fn live(mut self, rounds: u64) -> Vec<Duration> {
         let (mut starts, mut spares) = (Vec::new(), 0);
-        for round in 1..=ROUNDS {
+        for round in 1..=rounds {
             let written = self.load_and_kill(round);
             let left = look(&self.broker.data());
             spares += left.spares;
@@ -186,9 +205,13 @@ impl Life {
             "a clean stop changes nothing"
         );
         assert!(
-            spares > 0 && verdict.superseded > 0,
+            spares > 0 && (self.mover.is_some() || verdict.superseded > 0),
             "the kills met rolls, and compactions came to something"
         );
+        if let Some(mover) = &self.mover {
+            // Beside a flood few copies catch up; `tests/sim/moves` sees to it that many do.
+            println!("{} moves seen", mover.moved);
+        }
         starts
     }
 
@@ -198,8 +221,15 @@ impl Life {
         let enough = most / 2 + self.chance.below(most / 2);
         let then = Duration::from_micros(self.chance.below(5_000));
         let load = Load::default();
+        let least = match self.mover {
+            Some(_) => TIME_TO_MOVE,
+            None => Duration::ZERO,
+        };
         let Life {
-            broker, producers, ..
+            broker,
+            producers,
+            mover,
+            ..
         } = self;
         let address = broker.address;
         thread::scope(|scope| {
@@ -208,8 +238,12 @@ impl Life {
                 .iter_mut()
                 .map(|producer| scope.spawn(move || producer.run(address, load)))
                 .collect();
-            let deadline = Instant::now() + PATIENCE;
-            while load.acknowledged_bytes() < enough && Instant::now() < deadline {
+            if let Some(mover) = mover {
+                scope.spawn(move || mover.run(address, load));
+            }
+            let begun = Instant::now();
+            let is_enough = || load.acknowledged_bytes() >= enough && begun.elapsed() >= least;
+            while !is_enough() && begun.elapsed() < PATIENCE {
                 if running.iter().any(|producer| producer.is_finished()) {
                     // It tells why itself.
                     break;

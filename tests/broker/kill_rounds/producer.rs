@@ -55,6 +55,11 @@ impl Load {
         self.acknowledged_bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether the broker may be dead.
+    pub fn is_killed(&self) -> bool {
+        self.is_killed.load(Ordering::SeqCst)
+    }
+
     /// From here on a connection may break.
     pub fn may_break(&self) {
         self.is_killed.store(true, Ordering::SeqCst);

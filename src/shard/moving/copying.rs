@@ -1,0 +1,274 @@
+//! The copy of a log that moves: read in pieces, appended batch by batch, as much a second as may be.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::base::{Instant, Offset, TopicPartition};
+use crate::io::{fs, may_pass, now, random_uuid, sleep, wall_now, write_whole};
+use crate::log::header::{BatchHeader, BatchProblem};
+use crate::log::{AppendError, Log, ReadError, ReadPlan, moved, names};
+use crate::wire::batch::BatchView;
+
+use super::super::Shard;
+use super::super::data_dirs::DirIndex;
+use super::MoveError;
+
+/// So much is read at once, or one batch that is larger.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// How long the system is given to have room on the disk, or descriptors, again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// While it waits for its budget it looks so often whether it was stopped, or the budget has changed.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What may be copied in a second, which may change meanwhile.
+struct Budget {
+    owed_bytes: f64,
+    as_of: Instant,
+}
+
+impl Budget {
+    fn new() -> Budget {
+        Budget {
+            owed_bytes: 0.0,
+            as_of: now(),
+        }
+    }
+
+    /// How long to wait yet, when `bytes_per_second` may be copied.
+    fn wait(&mut self, bytes_per_second: f64) -> Duration {
+        let now = now();
+        let paid = now.since(self.as_of).as_secs_f64() * bytes_per_second;
+        self.as_of = now;
+        self.owed_bytes = (self.owed_bytes - paid).max(0.0);
+        let secs = self.owed_bytes / bytes_per_second.max(f64::MIN_POSITIVE);
+        Duration::from_secs_f64(secs.min(LOOK.as_secs_f64()))
+    }
+}
+
+impl Shard {
+    /// Begins the copy; returns in which directory the partition lies.
+    pub(super) async fn begin_copy(
+        self: &Rc<Self>,
+        partition: TopicPartition,
+        to: DirIndex,
+    ) -> Result<DirIndex, MoveError> {
+        self.stop_compacting(partition).await;
+        let (from, source, start, first) = {
+            let owned = self.owned.borrow();
+            let replica = owned.get(partition).ok_or(MoveError::Stopped)?;
+            let from = self.dir_here(replica).ok_or(MoveError::Stopped)?;
+            let start = replica.log().start_offset();
+            let first = replica.read_to_copy(start, 1).map_err(read_error)?;
+            (from, replica.log().dir().to_path_buf(), start, first)
+        };
+        // A start that finds the partition twice must find only the copy marked.
+        moved::unmark_copy(&source).await.map_err(MoveError::Source)?;
+        let base = Self::first_base(start, first).await?;
+        let place = self.place_in(to, partition).ok_or(MoveError::Stopped)?;
+        let name = place.file_name().and_then(|name| name.to_str());
+        let name = name.and_then(|name| names::future_partition_dir(name, random_uuid()));
+        let dir = place.with_file_name(name.ok_or(MoveError::Stopped)?);
+        self.until_it_fits(partition, || fs::create_dir(&dir)).await?;
+        self.moving.update(|of| of.copy_dir = Some(dir.clone()));
+        let copy = {
+            let owned = self.owned.borrow();
+            let replica = owned.get(partition).ok_or(MoveError::Stopped)?;
+            replica
+                .begin_copy_now(&dir, partition.topic, base, wall_now())
+                .map_err(MoveError::Copy)?
+        };
+        let begun_with = copy.begun_with();
+        self.moving.update(|of| of.copy = Some(copy));
+        if let Some((path, producers)) = begun_with {
+            self.until_it_fits(partition, || write_whole(&path, producers.clone()))
+                .await?;
+        }
+        Ok(from)
+    }
+
+    /// Where the copy of a log begins that starts at `start` and reads so from there on: that may lie inside a batch, or before the first that
+    /// compaction has left.
+    async fn first_base(start: Offset, first: ReadPlan) -> Result<Offset, MoveError> {
+        let bytes = first.run().await.map_err(MoveError::Source)?;
+        if bytes.is_empty() {
+            return Ok(start);
+        }
+        let header = BatchHeader::parse(&bytes).map_err(MoveError::BadBatch)?;
+        Ok(header.base_offset.min(start))
+    }
+
+    /// Copies until the copy ends where the log does, for a moment at least.
+    pub(super) async fn copy_all(self: &Rc<Self>, partition: TopicPartition) -> Result<(), MoveError> {
+        let mut budget = Budget::new();
+        while let Some(plan) = self.next_piece(partition, PIECE_BYTES)? {
+            let bytes = plan.run().await.map_err(MoveError::Source)?;
+            if bytes.is_empty() {
+                return Err(self.why_nothing(partition));
+            }
+            self.spend(&mut budget, bytes.len()).await?;
+            self.append_piece(partition, &bytes).await?;
+            self.keep_copy_up(partition).await?;
+        }
+        Ok(())
+    }
+
+    /// What is to be copied next, if anything.
+    pub(super) fn next_piece(
+        &self,
+        partition: TopicPartition,
+        bytes_max: usize,
+    ) -> Result<Option<ReadPlan>, MoveError> {
+        self.moving.check_wanted()?;
+        let owned = self.owned.borrow();
+        let replica = owned.get(partition).filter(|replica| !replica.is_offline());
+        let replica = replica.ok_or(MoveError::Stopped)?;
+        let end = self.moving.with_copy(partition, |_, copy| copy.end_offset());
+        let end = end.ok_or(MoveError::Stopped)?;
+        // What was deleted meanwhile is left out.
+        let from = end.max(replica.log().start_offset());
+        match end == replica.log().end_offset() {
+            true => Ok(None),
+            false => replica
+                .read_to_copy(from, bytes_max)
+                .map(Some)
+                .map_err(read_error),
+        }
+    }
+
+    /// Why there is nothing to be copied though the log ends behind the copy.
+    fn why_nothing(&self, partition: TopicPartition) -> MoveError {
+        let end = self.moving.with_copy(partition, |_, copy| copy.end_offset());
+        let owned = self.owned.borrow();
+        let Some((replica, end)) = owned.get(partition).zip(end) else {
+            return MoveError::Stopped;
+        };
+        match end < replica.log().start_offset() {
+            true => MoveError::Overtaken,
+            false => MoveError::BadBatch(BatchProblem::Torn),
+        }
+    }
+
+    async fn append_piece(&self, partition: TopicPartition, bytes: &Bytes) -> Result<(), MoveError> {
+        let pace = self.moving.pace();
+        let mut at = 0;
+        while at < bytes.len() {
+            self.moving.check_wanted()?;
+            match self.append_to_copy(partition, &bytes[at..]) {
+                Ok(appended) => at += appended,
+                Err(MoveError::Target(error)) if may_pass(&error) => self.pause(partition, &error).await?,
+                Err(error) => return Err(error),
+            }
+            pace.turn().await;
+        }
+        Ok(())
+    }
+
+    /// Appends the batch that `bytes` begins with; how many bytes it has.
+    pub(super) fn append_to_copy(&self, partition: TopicPartition, bytes: &[u8]) -> Result<usize, MoveError> {
+        let batch = BatchView::first(bytes).map_err(|_| MoveError::BadBatch(BatchProblem::Torn))?;
+        if !batch.crc_is_valid() {
+            return Err(MoveError::BadBatch(BatchProblem::Crc));
+        }
+        let batch = batch.bytes();
+        let append = |_, copy: &mut Log| {
+            // It was within `segment.bytes` when it came.
+            let bytes_max = &mut copy.options_mut().segment_bytes;
+            *bytes_max = u32::try_from(batch.len()).unwrap_or(u32::MAX).max(*bytes_max);
+            copy.append(batch, wall_now())
+        };
+        match self
+            .moving
+            .with_copy(partition, append)
+            .ok_or(MoveError::Stopped)?
+        {
+            Ok(_) => Ok(batch.len()),
+            Err(AppendError::Disk(error)) => Err(MoveError::Target(error)),
+            Err(AppendError::Malformed(problem)) => Err(MoveError::BadBatch(problem)),
+            Err(AppendError::OffsetInPast { .. } | AppendError::LargerThanSegment { .. }) => {
+                Err(MoveError::BadBatch(BatchProblem::Offsets))
+            }
+        }
+    }
+
+    /// What the copy's files need besides: as every log's.
+    pub(super) async fn keep_copy_up(&self, partition: TopicPartition) -> Result<(), MoveError> {
+        loop {
+            self.moving.check_wanted()?;
+            let begun = self.moving.with_copy(partition, |_, copy| copy.begin_upkeep());
+            let outcome = match begun.ok_or(MoveError::Stopped)? {
+                Ok(None) => return Ok(()),
+                Ok(Some(upkeep)) => upkeep.run().await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(upkept) => {
+                    _ = self
+                        .moving
+                        .with_copy(partition, |_, copy| copy.end_upkeep(upkept))
+                }
+                Err(error) => {
+                    self.moving.with_copy(partition, |_, copy| copy.give_upkeep_up());
+                    match may_pass(&error) {
+                        true => self.pause(partition, &error).await?,
+                        false => return Err(MoveError::Target(error)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings all of the copy to stable storage.
+    pub(super) async fn flush_copy(&self, partition: TopicPartition) -> Result<(), MoveError> {
+        let plan = self.moving.with_copy(partition, |_, copy| copy.flush_plan());
+        let plan = plan.ok_or(MoveError::Stopped)?.map_err(MoveError::Target)?;
+        let flushed = plan.run().await.map_err(MoveError::Target)?;
+        self.moving.with_copy(partition, |_, copy| copy.flushed(flushed));
+        Ok(())
+    }
+
+    /// Waits until `bytes` more may be copied.
+    async fn spend(&self, budget: &mut Budget, bytes: usize) -> Result<(), MoveError> {
+        budget.owed_bytes += bytes as f64;
+        while let Some(bytes_per_second) = self.config().move_bytes_per_second() {
+            self.moving.check_wanted()?;
+            let of_core = bytes_per_second as f64 / f64::from(self.node.cores);
+            match budget.wait(of_core) {
+                Duration::ZERO => break,
+                wait => sleep(wait).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what needs room in the copy's directory, again and again until there is room.
+    async fn until_it_fits<Fut: Future<Output = io::Result<()>>>(
+        &self,
+        partition: TopicPartition,
+        work: impl Fn() -> Fut,
+    ) -> Result<(), MoveError> {
+        loop {
+            match work().await {
+                Err(error) if may_pass(&error) => self.pause(partition, &error).await?,
+                done => return done.map_err(MoveError::Target),
+            }
+        }
+    }
+
+    async fn pause(&self, partition: TopicPartition, error: &io::Error) -> Result<(), MoveError> {
+        tracing::warn!("{partition}: its move waits: {error}");
+        sleep(PAUSE).await;
+        self.moving.check_wanted()
+    }
+}
+
+fn read_error(error: ReadError) -> MoveError {
+    match error {
+        ReadError::OutOfRange { .. } => MoveError::Overtaken,
+        ReadError::Disk(error) => MoveError::Source(error),
+    }
+}
