@@ -40,11 +40,18 @@ pub fn serve(args: ServeArgs) -> ExitCode {
     }
 }
 
-/// Log lines go to standard error: warnings and errors, or what `RUST_LOG` says.
+/// What is told where `RUST_LOG` says nothing: what went wrong, and how far a start after a crash is.
+const TOLD: &str = "warn,ringlog::shard::opening=info";
+
+/// Log lines go to standard error: [`TOLD`], or what `RUST_LOG` says.
 fn begin_log() {
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::WARN.into())
-        .from_env_lossy();
+    let asked = std::env::var("RUST_LOG").unwrap_or_default();
+    let filter = match asked.as_str() {
+        "" => EnvFilter::new(TOLD),
+        asked => EnvFilter::builder()
+            .with_default_directive(LevelFilter::WARN.into())
+            .parse_lossy(asked),
+    };
     // Fails only when a log has begun already.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

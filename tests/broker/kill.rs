@@ -218,6 +218,28 @@ fn expect_damaged_alone(broker: &Broker) {
     );
 }
 
+#[tokio::test]
+async fn a_start_after_a_kill_tells_what_each_core_has_checked() {
+    /// Owned by both cores.
+    const PARTITIONS: i32 = 8;
+    let mut broker = Broker::start();
+    create_topic(&broker, "checked", PARTITIONS).await;
+    for index in 0..PARTITIONS {
+        send(&partition(&broker, "checked", index).await, (0..3).map(number)).await;
+    }
+    assert!(!broker.stderr().contains("checked"));
+    broker.kill_and_start_again();
+    let told = broker.stderr();
+    for core in 0..2 {
+        let of_core = |line: &&str| line.contains(&format!("core {core}: 1 of 1 topics opened"));
+        let line = told.lines().find(of_core).unwrap_or_else(|| panic!("{told}"));
+        assert!(
+            line.contains("checked") && !line.contains("checked 0 segments"),
+            "{line}"
+        );
+    }
+}
+
 /// The indexes of a killed broker are made again: looking up by time finds what it found before.
 #[tokio::test]
 async fn offsets_by_time_are_the_same_after_a_kill() {

@@ -168,19 +168,22 @@ fn open_log_now(
     snapshot: Offset,
     now: Timestamp,
 ) -> Result<Log, QuorumError> {
-    let open = |start_offset| {
+    let open = |opened, start_offset| {
         let resume = Resume {
             recovery_point: snapshot,
             start_offset,
             cleaned: None,
         };
-        Log::open_now(dir, options(config), opened, resume, now).map_err(QuorumError::Open)
+        Log::open_now(dir, options(config), opened, resume, now).map(|(log, _)| log)
     };
-    let (mut log, _) = open(Offset(0))?;
-    if log.end_offset() < snapshot {
-        drop(log);
-        (log, _) = open(snapshot)?;
-    }
+    let log = match open(opened, Offset(0)) {
+        Ok(log) if log.end_offset() >= snapshot => log,
+        Ok(_) | Err(LogError::LostEnd { .. }) => {
+            // Whatever stop it was, nothing that is left of it counts.
+            open(Opened::AfterCrash, snapshot).map_err(QuorumError::Open)?
+        }
+        Err(error) => return Err(QuorumError::Open(error)),
+    };
     match log.start_offset() {
         start if start > snapshot => Err(QuorumError::Gap { snapshot, start }),
         _ => Ok(log),
