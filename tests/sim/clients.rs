@@ -77,7 +77,14 @@ pub async fn produce_pipelined(bootstrap: HostPort, client: u32, records: u32, m
     let producer = Producer::start(cluster, options, on_delivery)
         .await
         .expect("an id");
-    let topic = producer.topic(TOPIC).await.expect("the topic");
+    let topic = loop {
+        match producer.topic(TOPIC).await {
+            Ok(topic) => break topic,
+            // Two cuts of the network in a row may outlast it.
+            Err(ClientError::GaveUp { .. }) => {}
+            Err(error) => panic!("the topic: {error}"),
+        }
+    };
     let mut next = Numbers::default();
     for _ in 0..records {
         let partition = any_partition();
