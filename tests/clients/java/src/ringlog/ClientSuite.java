@@ -7,6 +7,7 @@ public final class ClientSuite {
         int status;
         try (Kit kit = new Kit(args[0])) {
             new AdminChecks(kit).addTo(checks);
+            new LogDirChecks(kit).addTo(checks);
             new DataChecks(kit).addTo(checks);
             new AppendChecks(kit).addTo(checks);
             new TopicLifeChecks(kit).addTo(checks);
