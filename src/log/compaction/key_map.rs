@@ -1,8 +1,9 @@
 //! Where the last record of each key is: a table of bounded size over a range of a log (Kafka's `OffsetMap`).
 //!
 //! A key is known by 128 bits of SipHash-2-4 under a secret of the table's own: two keys that share them would cost one of them its record,
-//! and nobody who doesn't know the secret can make such a pair. The table is sorted by these hashes, so that a look for a key that isn't there ends early also in a full
-//! table: a hash's place is its share of the table, and whatever finds its place taken goes behind, smaller hashes first.
+//! and nobody who doesn't know the secret can make such a pair. The table is sorted by these hashes, so that a look for a key that isn't
+//! there ends early also in a full table: a hash's place is its share of the table, and whatever finds its place taken goes behind, smaller
+//! hashes first.
 
 use std::hint::black_box;
 
