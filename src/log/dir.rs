@@ -15,7 +15,7 @@ use crate::io::fs::{self, DirLock};
 use crate::io::random_uuid;
 use crate::log::checkpoint::{self, Malformed, Offsets};
 use crate::log::clean_start::{self, CleanStart, Token};
-use crate::log::open::{LogError, at, read_text_now};
+use crate::log::error::{LogError, at, read_text_now};
 use crate::log::{Removal, Resume, names};
 
 const LOCK: &str = ".lock";

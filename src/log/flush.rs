@@ -139,6 +139,14 @@ pub async fn sync_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
+/// The same, blocking: for a start.
+pub fn sync_if_there_now(path: &Path) -> io::Result<()> {
+    match File::open_now(path, OpenOptions::read_only()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        opened => opened?.sync_data_now(),
+    }
+}
+
 /// Opens a file that is to be flushed. Where the process is out of descriptors it waits for one: a flush that could not begin is
 /// not one that failed.
 async fn open_patiently(path: &Path) -> io::Result<File> {

@@ -10,7 +10,7 @@
 //! [`Log::open_now`] checks every batch that was not known to be flushed and cuts what is torn.
 //!
 //! Pages, from the inside out: `names`, `checkpoint`, `snapshot`, `header`, `index`, `txn_index` are formats; `producers` and
-//! `epochs` are pure machines; `walk`, `aborted` and `segment` are one file each; this page, `open`, `read`, `lookup`, `transactions`, `flush`,
+//! `epochs` are pure machines; `walk`, `aborted` and `segment` are one file each; `error` says what is wrong with them; this page, `open`, `read`, `lookup`, `transactions`, `flush`,
 //! `retention`, `truncation` and `moved` are the log; `compaction` rewrites it; `dir` is the directory that the logs stand in.
 
 mod aborted;
@@ -19,6 +19,7 @@ pub mod clean_start;
 pub mod compaction;
 pub mod dir;
 pub mod epochs;
+mod error;
 mod flush;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -64,9 +65,10 @@ use crate::log::upkeep::SpareState;
 
 pub use dir::Opened;
 pub use epochs::EpochEnd;
+pub use error::{LogError, at, read_text_now};
 pub use flush::{FlushPlan, Flushed};
 pub use lookup::{LookupPlan, TimestampedOffset};
-pub use open::{LogError, Recovery, Resume, at, read_text_now};
+pub use open::{Recovery, Resume};
 pub use open_files::{Dir, OpenFiles};
 pub use read::{ReadError, ReadLimits, ReadPlan};
 pub use removal::Removal;
@@ -466,7 +468,7 @@ fn remember_producer(
 /// flush had covered it. What no crash leaves is damage: whose records these are nobody knows.
 pub fn read_topic_id_now(dir: &Path, opened: Opened) -> Result<Option<TopicId>, LogError> {
     let path = dir.join(names::PARTITION_METADATA);
-    match open::read_text_now(&path, checkpoint::decode_partition_metadata) {
+    match read_text_now(&path, checkpoint::decode_partition_metadata) {
         Err(LogError::Malformed { .. }) if opened == Opened::AfterCrash && is_torn_id_now(&path)? => Ok(None),
         read => read,
     }
@@ -524,11 +526,11 @@ fn replace_text_now(path: &Path, text: &str) -> io::Result<()> {
 
 /// Whether a partition's directory holds any batch.
 pub fn has_batches_now(dir: &Path) -> Result<bool, LogError> {
-    for entry in open::at(dir, fs::read_dir_now(dir))? {
+    for entry in at(dir, fs::read_dir_now(dir))? {
         let path = dir.join(&entry.name);
         if path.extension().is_some_and(|kind| kind == names::LOG) {
             let file = File::open_now(&path, OpenOptions::read_only());
-            if open::at(&path, file.and_then(|file| file.len_now()))? > 0 {
+            if at(&path, file.and_then(|file| file.len_now()))? > 0 {
                 return Ok(true);
             }
         }

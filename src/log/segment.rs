@@ -17,6 +17,7 @@ use crate::base::{Offset, Timestamp};
 use crate::io::fs::{self, File};
 use crate::io::{OpenOptions, Planted, is_planted};
 use crate::log::aborted::{AbortedIndex, AbortedPiece};
+use crate::log::flush::sync_if_there_now;
 use crate::log::header::{BatchHeader, HEADER_BYTES, is_old_message};
 use crate::log::index::{Entry, Index, IndexWrites, IndexesWritten, OffsetEntry, Place, TimeEntry};
 use crate::log::open_files::HeldFile;
@@ -250,10 +251,7 @@ impl Segment {
     /// Flushes the files of its indexes, blocking: for a start.
     pub fn sync_indexes_now(&self) -> io::Result<()> {
         for kind in [names::INDEX, names::TIME_INDEX, names::TXN_INDEX] {
-            match File::open_now(self.path(kind), OpenOptions::read_only()) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                opened => opened?.sync_data_now()?,
-            }
+            sync_if_there_now(&self.path(kind))?;
         }
         fs::sync_dir_now(&self.place.dir)
     }

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use crate::base::Offset;
 use crate::io::fs::{self, File};
 use crate::io::{OpenOptions, Planted, is_planted, sync_dir};
+use crate::log::error::{LogError, at};
 use crate::log::names;
-use crate::log::open::{LogError, at};
 use crate::log::removal::Removal;
 use crate::log::walk::{Source, Step, Walk, ready};
 
