@@ -23,7 +23,8 @@ use crate::io::fs;
 use crate::io::{sync_dir, write_whole};
 use crate::log::checkpoint::Malformed;
 use crate::log::dir::Opened;
-use crate::log::open::{LogError, Resume, at, read_text_now};
+use crate::log::error::{LogError, at, read_text_now};
+use crate::log::open::Resume;
 use crate::log::upkeep::SpareState;
 use crate::log::{Log, Removal, delete_now, names, snapshot, write_topic_id_now};
 
@@ -62,7 +63,12 @@ impl Log {
         known.map(|producers| (path(), snapshot::encode(producers).into()))
     }
 
-    /// Lets a copy that has all of `source` be the log: it gets the name `place`, and the directory of `source` goes with the [`Removal`]
+    /// Whether a copy has all that `source` has, and on stable storage what is there of that.
+    pub fn has_all_of(&self, source: &Log) -> bool {
+        self.end_offset == source.end_offset && self.flushed >= source.flushed
+    }
+
+    /// Lets a copy that [has all](Self::has_all_of) of `source` be the log: it gets the name `place`, and the directory of `source` goes with the [`Removal`]
     /// inside, or can't be renamed. Both must be at rest. The names are not durable before the next flush, which nothing that is
     /// acknowledged as durable can do without.
     ///
@@ -74,10 +80,7 @@ impl Log {
         place: &Path,
         unique: [u8; 16],
     ) -> io::Result<io::Result<Removal>> {
-        assert!(
-            self.end_offset == source.end_offset && self.flushed >= source.flushed,
-            "a copy has everything before it counts"
-        );
+        assert!(self.has_all_of(source), "a copy has everything before it counts");
         self.assert_at_rest();
         source.assert_at_rest();
         self.rename_now(place)?;

@@ -3,26 +3,12 @@
 use std::io;
 use std::path::Path;
 
-use crate::base::{Offset, Timestamp, TopicId};
-use crate::log::{Log, LogError, ReadError, ReadLimits, ReadPlan, Removal};
+use crate::base::Offset;
+use crate::log::{Log, ReadError, ReadLimits, ReadPlan, Removal};
 
 use super::Partition;
 
 impl Partition {
-    /// An empty copy of the log, in the new directory `dir`; see [`Log::begin_copy_now`].
-    ///
-    /// # Errors
-    /// The directory is of no use.
-    pub fn begin_copy_now(
-        &self,
-        dir: &Path,
-        topic: TopicId,
-        base: Offset,
-        now: Timestamp,
-    ) -> Result<Log, LogError> {
-        self.log.begin_copy_now(dir, topic, base, now)
-    }
-
     /// The batches from `from` on, committed or not: at most `bytes_max` of them, but one.
     ///
     /// # Errors
@@ -36,12 +22,7 @@ impl Partition {
         self.log.read(from, limits)
     }
 
-    /// Whether `copy` has all that the log has, and on stable storage what is there of the log.
-    pub fn is_copied_to(&self, copy: &Log) -> bool {
-        copy.end_offset() == self.log.end_offset() && copy.flushed_end() >= self.log.flushed_end()
-    }
-
-    /// Goes on with `copy`, which [has everything](Self::is_copied_to) and gets the name `place`. Who reads or waits notices nothing. The old
+    /// Goes on with `copy`, which [has everything](Log::has_all_of) and gets the name `place`. Who reads or waits notices nothing. The old
     /// directory goes with the [`Removal`] inside, or can't be renamed. Nothing of either log's files may be under way, but reads and
     /// flushes: a flush of the old log counts for nothing any more.
     ///

@@ -66,9 +66,7 @@ impl Shard {
         }
         self.compacting.under_way.borrow_mut().take();
         self.compacting.one_ended.notify();
-        // The names of its files have changed.
-        self.keep_up(partition);
-        // It had to wait for this. The files may stay for `file.delete.delay.ms`, and the next round need not.
+        // It had to wait for this, and so had the upkeep: the names of the files have changed. The files may stay for `file.delete.delay.ms`, and the next round need not.
         io::spawn(self.apply_retention_to(partition).run());
         self.report(partition, outcome)
     }

@@ -92,7 +92,6 @@ pub use link::MAILBOX_MESSAGES;
 pub use log_sizes::{DirCondition, LogSize};
 pub use lookup::{FindEpochEnd, FindOffset, FoundOffset, OffsetTarget};
 pub use message::{Message, WatchId};
-pub use moving::Future as FutureReplica;
 pub use node::{MetadataDir, Node};
 pub use places::{AddressIsFull, ConnectionLimits, Entrance, Place, Visitor};
 pub use reading::{Parked, ReadAnswer, ReadOutcome, ReadRound, Wanted};

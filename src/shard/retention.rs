@@ -45,11 +45,11 @@ impl Shard {
         }
     }
 
-    /// Whether something of it has to be settled before it can go.
+    /// Whether something of it, which is on its way, has to be settled before it can go.
     fn awaits_retention(&self, partition: TopicPartition) -> bool {
         let owned = self.owned.borrow();
-        let replica = owned.get(partition);
-        replica.is_some_and(|replica| replica.awaits_retention(io::wall_now()))
+        let kept_up = owned.get(partition).filter(|_| self.is_kept_up(partition));
+        kept_up.is_some_and(|replica| replica.awaits_retention(io::wall_now()))
     }
 
     /// Takes away what retention no longer keeps of one partition; the files go with the [`Removal`]. What it had to seal is settled

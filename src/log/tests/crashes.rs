@@ -400,6 +400,19 @@ fn epochs_that_are_known_are_not_learnt_again_from_their_middle() {
     assert_eq!(epochs, [1, 1, 5].map(|epoch| Some(LeaderEpoch(epoch))));
 }
 
+/// A batch of each of these producers, one after the other.
+fn append_of(log: &mut Log, producers: &[i64]) {
+    for (n, id) in (0..).zip(producers) {
+        let producer = Producer {
+            id: *id,
+            epoch: 1,
+            sequence: n,
+        };
+        log.append(&batch_of(n.into(), 0, producer, &[(0, "x")]), NOW)
+            .unwrap();
+    }
+}
+
 /// Its snapshot had not come to its file when retention took the segment.
 #[test]
 fn what_a_deleted_segment_told_of_its_producers_is_known_after_a_crash() {
@@ -409,15 +422,7 @@ fn what_a_deleted_segment_told_of_its_producers_is_known_after_a_crash() {
         ..LogOptions::default()
     };
     let (mut log, _) = open(dir.path(), options.clone(), Opened::AfterCleanStop);
-    for (n, id) in [(0, 7), (1, 7), (2, 8)] {
-        let producer = Producer {
-            id,
-            epoch: 1,
-            sequence: n,
-        };
-        log.append(&batch_of(n.into(), 0, producer, &[(0, "x")]), NOW)
-            .unwrap();
-    }
+    append_of(&mut log, &[7, 7, 8]);
     assert_eq!(log.segment_count(), 2);
     log.settle_now();
     remove(log.delete_segments_before_now(Offset(2)).unwrap());
@@ -437,15 +442,7 @@ fn a_recovery_leaves_to_each_segment_what_was_known_of_producers_before_it() {
             ..LogOptions::default()
         };
         let (mut log, _) = open(&dir, options.clone(), Opened::AfterCleanStop);
-        for (n, id) in [(0, 7), (1, 7), (2, 8), (3, 8), (4, 8)] {
-            let producer = Producer {
-                id,
-                epoch: 1,
-                sequence: n,
-            };
-            log.append(&batch_of(n.into(), 0, producer, &[(0, "x")]), NOW)
-                .unwrap();
-        }
+        append_of(&mut log, &[7, 7, 8, 8, 8]);
         assert_eq!(log.segment_count(), 3);
         drop(log);
         let (mut log, _) = open(&dir, options.clone(), Opened::AfterCrash);

@@ -1,6 +1,6 @@
 //! A log that moved to another directory is the log that it was.
 
-use super::truncation::{options, script, told};
+use super::truncation::{appended, options, script, told};
 use super::upkeep::{keep_up, on_a_core};
 use super::*;
 use crate::log::moved;
@@ -162,10 +162,7 @@ fn a_log_whose_first_batch_is_behind_its_start_begins_where_it_did() {
 fn producers_whose_records_are_gone_are_known_where_a_log_has_moved() {
     on_a_core(|root| async move {
         let here = root.join("here/t-0");
-        let mut source = open(&here, options(), Opened::AfterCleanStop).0;
-        script()
-            .iter()
-            .for_each(|(_, bytes)| _ = source.append(bytes, NOW).unwrap());
+        let mut source = appended(&here, &script());
         source.delete_records_before(source.end_offset());
         flush(&mut source).await;
         keep_up(&mut source).await;
@@ -196,10 +193,7 @@ fn producers_whose_records_are_gone_are_known_where_a_log_has_moved() {
 fn a_log_that_cannot_get_its_name_leaves_the_old_one_where_it_is() {
     on_a_core(|root| async move {
         let here = root.join("here/t-0");
-        let mut source = open(&here, options(), Opened::AfterCleanStop).0;
-        script()
-            .iter()
-            .for_each(|(_, bytes)| _ = source.append(bytes, NOW).unwrap());
+        let mut source = appended(&here, &script());
         flush(&mut source).await;
         keep_up(&mut source).await;
         let copied = root.join("there/t-0.future");

@@ -43,7 +43,7 @@ pub fn script() -> Vec<(i64, Vec<u8>)> {
     batches
 }
 
-fn appended(dir: &Path, batches: &[(i64, Vec<u8>)]) -> Log {
+pub fn appended(dir: &Path, batches: &[(i64, Vec<u8>)]) -> Log {
     let (mut log, _) = open(dir, options(), Opened::AfterCleanStop);
     batches
         .iter()

@@ -79,6 +79,7 @@ impl Shard {
             let owned = self.owned.borrow();
             let replica = owned.get(partition).ok_or(MoveError::Stopped)?;
             replica
+                .log()
                 .begin_copy_now(&dir, partition.topic, base, wall_now())
                 .map_err(MoveError::Copy)?
         };

@@ -115,7 +115,7 @@ impl Shard {
         let replica = owned.get_mut(partition).ok_or(MoveError::Stopped)?;
         let is_ready = self
             .moving
-            .with_copy(partition, |_, copy| replica.is_copied_to(copy));
+            .with_copy(partition, |_, copy| copy.has_all_of(replica.log()));
         if is_ready != Some(true) {
             return Ok(None);
         }
