@@ -9,9 +9,10 @@
 //! A log ends by [`Log::close`], after which [`dir`] may call the stop clean, or by a crash, after which
 //! [`Log::open_now`] checks every batch that was not known to be flushed and cuts what is torn.
 //!
-//! Pages, from the inside out: `names`, `checkpoint`, `snapshot`, `header`, `index`, `txn_index` are formats; `producers` and
-//! `epochs` are pure machines; `walk`, `aborted` and `segment` are one file each; `error` says what is wrong with them; this page, `open`, `read`, `lookup`, `transactions`, `flush`,
-//! `retention`, `truncation` and `moved` are the log; `compaction` rewrites it; `dir` is the directory that the logs stand in.
+//! Pages, from the inside out: `names`, `checkpoint`, `snapshot`, `header`, `index`, `txn_index` are formats; `producers` and `epochs` are
+//! pure machines; `walk`, `aborted` and `segment` are one file each; `error` says what is wrong with them; this page, `open`, `read`,
+//! `lookup`, `transactions`, `flush`, `retention`, `truncation` and `moved` are the log; `compaction` rewrites it; `dir` is the directory
+//! that the logs stand in.
 
 mod aborted;
 pub mod checkpoint;
