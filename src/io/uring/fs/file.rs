@@ -16,9 +16,10 @@ use super::super::core;
 use super::super::ring::{self, Held, OnDrop, check};
 use crate::io::OpenOptions;
 
-/// One operation reads at most this much at once; longer reads take several. Far below what a u32 can count.
-const READ_BYTES_MAX: usize = 1 << 30;
-/// And one writes.
+/// One operation reads at most this much at once; longer reads take several. What is in the page cache the kernel copies before it lets
+/// the core go on, so that others get their turn in between.
+const READ_BYTES_MAX: usize = 128 << 10;
+/// One writes at most this much. Far below what a u32 can count.
 const WRITE_BYTES_MAX: usize = 1 << 30;
 /// Segments in one write call; Linux's own limit (UIO_MAXIOV).
 const SEGMENTS_MAX: usize = 1024;
