@@ -62,6 +62,9 @@ pub struct Args {
     /// Sleep in poll(2) between events instead of spinning
     #[arg(long)]
     park: bool,
+    /// Go before every other thread of the CPU, kernel threads too, wherever there is something to do (SCHED_FIFO; needs root)
+    #[arg(long, requires = "park", conflicts_with = "beside")]
+    first: bool,
     /// Report the CPU time of this process too: the broker's
     #[arg(long)]
     broker_pid: Option<u32>,

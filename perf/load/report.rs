@@ -71,6 +71,7 @@ pub fn json_line(args: &Args, result: &RunResult) -> String {
         "seconds": args.seconds,
         "acks": args.acks,
         "park": args.park,
+        "first": args.first,
         "sent": result.sent,
         "arrived": result.arrived,
         "lost": result.lost,

@@ -39,6 +39,9 @@ pub fn run(args: &Args) -> Result<RunResult, String> {
         host::pin(cpu)?;
     }
     host::exact_timers();
+    if args.first {
+        host::go_first()?;
+    }
     let mut producer = Socket::connect(args.bootstrap)?;
     let mut consumer = Socket::connect(args.bootstrap)?;
     let offset = prepare_topic(&mut producer, &args.topic, &[])?;
