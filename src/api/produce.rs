@@ -323,7 +323,7 @@ fn failure<'a>(shard: &Shard, topic: &Topic, index: i32, refusal: &Refusal) -> P
         error_code: refusal.code.0,
         base_offset: -1,
         log_append_time_ms: -1,
-        log_start_offset: -1,
+        log_start_offset: refusal.log_start_offset.0,
         error_message: refusal.message.clone().map(Str::from),
         ..Default::default()
     };

@@ -2,11 +2,12 @@
 
 use std::io;
 
+use crate::base::Offset;
 use crate::io::{has_disk_failed, may_pass};
 use crate::log;
 use crate::log::producers::SequenceError;
 use crate::wire::ErrorCode;
-use crate::wire::batch::{Breaches, Unfit};
+use crate::wire::batch::{BatchError, Breaches, Unfit};
 
 /// Why a batch was not appended.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct Refusal {
     pub message: Option<String>,
     /// The records that were wrong, where it was single ones; then these say more than the message.
     pub breaches: Option<Box<Breaches>>,
+    /// Where the log starts, if the answer [tells](AppendError::tells_log_start) that; else [`Offset::UNKNOWN`].
+    pub log_start_offset: Offset,
 }
 
 impl From<Unfit> for AppendError {
@@ -90,6 +93,23 @@ impl AppendError {
             _ => None,
         }
     }
+
+    /// Whether the answer tells where the log starts. Kafka's does, but for what it sees in the request already (`ProduceRequest.validateRecords`)
+    /// and for what it counts as no failure of its own (`ReplicaManager.appendRecordsToLeader`).
+    pub fn tells_log_start(&self) -> bool {
+        use BatchError::{Empty, Incomplete, MoreThanOne, UnsupportedMagic};
+        match self {
+            AppendError::Unfit(Unfit::Batch(
+                Empty | Incomplete { .. } | UnsupportedMagic { .. } | MoreThanOne { .. },
+            )) => false,
+            AppendError::Unfit(unfit) => !matches!(
+                unfit.code(),
+                ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::CORRUPT_MESSAGE
+            ),
+            AppendError::Sequence(_) | AppendError::Log(log::AppendError::OffsetInPast { .. }) => true,
+            AppendError::Log(_) | AppendError::Offline | AppendError::Absent(_) => false,
+        }
+    }
 }
 
 impl Refusal {
@@ -98,7 +118,7 @@ impl Refusal {
         Refusal {
             code,
             message: Some(message.into()),
-            breaches: None,
+            ..Refusal::from(code)
         }
     }
 }
@@ -109,6 +129,7 @@ impl From<ErrorCode> for Refusal {
             code,
             message: None,
             breaches: None,
+            log_start_offset: Offset::UNKNOWN,
         }
     }
 }
@@ -152,11 +173,13 @@ fn sequence_code(error: SequenceError) -> ErrorCode {
 impl From<AppendError> for Refusal {
     fn from(error: AppendError) -> Self {
         match error {
-            AppendError::Unfit(Unfit::Records(breaches)) => Refusal {
-                code: breaches.code(),
-                message: None,
-                breaches: Some(breaches),
-            },
+            AppendError::Unfit(Unfit::Records(breaches)) => {
+                let refusal = Refusal::from(breaches.code());
+                Refusal {
+                    breaches: Some(breaches),
+                    ..refusal
+                }
+            }
             AppendError::Unfit(unfit) => Refusal::new(unfit.code(), unfit.to_string()),
             AppendError::Sequence(error) => Refusal::new(sequence_code(error), error.to_string()),
             AppendError::Log(error) => Refusal::new(log_code(&error), error.to_string()),

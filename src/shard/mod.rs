@@ -273,7 +273,7 @@ impl Shard {
         if let Some(error) = appended.as_ref().err().and_then(AppendError::disk_failure) {
             self.write_failed(partition, "an append", error);
         }
-        let appended = appended?;
+        let appended = appended.map_err(|error| self.refusal_here(partition, error))?;
         if appended.needs_upkeep {
             self.keep_up(partition);
         }

@@ -1,8 +1,8 @@
 //! DeleteRecords: the start of a log moves, and stays where it was told to be.
 
-use ringlog::base::{LeaderEpoch, Offset, Timestamp};
+use ringlog::base::{self, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use ringlog::wire::ErrorCode;
-use ringlog::wire::batch::BatchBuilder;
+use ringlog::wire::batch::{BatchBuilder, layout};
 use ringlog::wire::compression::Codec;
 use ringlog::wire::messages::create_topics_request::CreatableTopicConfig;
 use ringlog::wire::messages::delete_records_request::{
@@ -39,6 +39,56 @@ fn the_start_moves_up_and_never_back() {
     assert_eq!(earliest(&mut client, 0), 5);
     produce(&mut client, 0);
     assert_eq!(fetched_from(&mut client, 0, 5), 0);
+}
+
+/// As Kafka does, but where it takes the refusal for an ordinary one.
+#[test]
+fn a_refused_batch_is_answered_with_where_the_log_starts() {
+    let broker = Broker::start();
+    let mut client = with_records(&broker, 5);
+    let (corrupt, unknown_codec) = (ErrorCode::CORRUPT_MESSAGE.0, ErrorCode::UNKNOWN_SERVER_ERROR.0);
+    let (invalid, out_of_order) = (
+        ErrorCode::INVALID_RECORD.0,
+        ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.0,
+    );
+    for partition in 0..PARTITIONS {
+        delete(&mut client, TOPIC, &[(partition, 4)]);
+        let mut produce = |batch: Vec<u8>| {
+            let answer = client.call(12, &produce_request(TOPIC, &[partition], &batch));
+            let topic = answer.responses.iter().next().expect("the topic's answer");
+            let partition = topic.partition_responses.iter().next().expect("the partition's");
+            (partition.error_code, partition.log_start_offset)
+        };
+        let of_producer = |sequence| {
+            let builder = BatchBuilder::new(Codec::None);
+            with_a_record(builder.producer(ProducerId(7), ProducerEpoch(0), sequence))
+        };
+        assert_eq!(produce(of_producer(0)), (0, 4));
+        assert_eq!(produce(of_producer(5)), (out_of_order, 4));
+        let offset = with_a_record(BatchBuilder::new(Codec::None).at(Offset(3), LeaderEpoch::NONE));
+        assert_eq!(produce(offset), (invalid, 4));
+        let control = with_a_record(BatchBuilder::new(Codec::None).control());
+        assert_eq!(produce(control), (invalid, 4));
+        assert_eq!(produce(claiming_gzip()), (unknown_codec, 4));
+        assert_eq!(produce(Vec::new()), (invalid, -1));
+        let mut torn = of_producer(1);
+        *torn.last_mut().expect("a record") ^= 1;
+        assert_eq!(produce(torn), (corrupt, -1));
+    }
+}
+
+fn with_a_record(mut batch: BatchBuilder) -> Vec<u8> {
+    batch.add(Timestamp(1_703_462_400_000), None, Some(b"value"), &[]);
+    batch.build().to_vec()
+}
+
+/// A batch whose header names a codec that its records are not in.
+fn claiming_gzip() -> Vec<u8> {
+    let mut batch = with_a_record(BatchBuilder::new(Codec::None));
+    batch[layout::ATTRIBUTES + 1] |= Codec::Gzip.id();
+    let crc = base::crc32c(&batch[layout::ATTRIBUTES..]);
+    batch[layout::CRC..][..4].copy_from_slice(&crc.to_be_bytes());
+    batch
 }
 
 #[test]
