@@ -37,7 +37,7 @@ use std::future::Future;
 use crate::base::CoreId;
 
 pub use counters::{CoreCounters, Counters};
-pub use errors::{has_disk_failed, is_out_of_resources, may_pass};
+pub use errors::{has_disk_failed, in_words, is_out_of_resources, may_pass};
 pub use files::{DirEntry, FileStatus, OpenOptions, Space};
 pub use ids::random_uuid;
 pub use options::{Elapsed, Options, Profile, Signal, StartError};

@@ -9,8 +9,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::base::Offset;
-use crate::io::OpenOptions;
 use crate::io::fs::{self, File};
+use crate::io::{OpenOptions, in_words};
 use crate::log::index::{IndexWrite, IndexWritten, Place};
 use crate::log::names;
 use crate::log::txn_index::{AbortedTransaction, ENTRY_BYTES};
@@ -242,24 +242,39 @@ pub struct AbortedPiece {
 }
 
 impl AbortedPiece {
-    /// Shows `visit` the entries whose markers lie at or behind `from`, until it says that it has seen enough; whether it did.
+    /// Shows `visit` the entries whose markers lie at or behind `from`, until it says that it has seen enough; whether it did. Every error
+    /// names the file.
     pub async fn visit(
         self,
         from: Offset,
         source: &impl Fn(File) -> Source,
         mut visit: impl FnMut(AbortedTransaction) -> bool,
     ) -> io::Result<bool> {
-        if self.written > 0 {
-            let file = File::open_now(&self.path, OpenOptions::read_only())?;
-            let mut entries = Entries::from_marker(source(file), self.written, from).await?;
-            while let Some(entry) = entries.next().await? {
-                if entry.last_offset >= from && visit(entry) {
-                    return Ok(true);
-                }
-            }
+        let is_enough = self.visit_written(from, source, &mut visit).await;
+        if is_enough.map_err(|error| in_words(error, self.path.display()))? {
+            return Ok(true);
         }
         let mut pending = self.pending.into_iter();
         Ok(pending.any(|entry| entry.last_offset >= from && visit(entry)))
+    }
+
+    async fn visit_written(
+        &self,
+        from: Offset,
+        source: &impl Fn(File) -> Source,
+        visit: &mut impl FnMut(AbortedTransaction) -> bool,
+    ) -> io::Result<bool> {
+        if self.written == 0 {
+            return Ok(false);
+        }
+        let file = File::open_now(&self.path, OpenOptions::read_only())?;
+        let mut entries = Entries::from_marker(source(file), self.written, from).await?;
+        while let Some(entry) = entries.next().await? {
+            if entry.last_offset >= from && visit(entry) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -4,8 +4,10 @@ use std::io;
 
 use crate::base::{LeaderEpoch, Offset, Timestamp};
 use crate::io::fs::File;
+use crate::io::in_words;
 use crate::log::Log;
 use crate::log::header::{BatchHeader, BatchProblem};
+use crate::log::names;
 use crate::log::read::Piece;
 use crate::log::segment::MaxTimestamp;
 use crate::log::walk::{Source, Walk, bad_batch, ready};
@@ -64,7 +66,9 @@ impl Log {
             // In the first one deleted records may be all that reaches; then the second has one.
             .take(2);
         for n in candidates {
-            let from = self.segments[n].floor_of_timestamp_now(timestamp)?;
+            let segment = &self.segments[n];
+            let of_index = |error| in_words(error, segment.path(names::TIME_INDEX).display());
+            let from = segment.floor_of_timestamp_now(timestamp).map_err(of_index)?;
             plan.pieces.push(self.piece_now(n, from.max(self.start_offset))?);
         }
         Ok(plan)
@@ -95,7 +99,8 @@ impl Log {
 }
 
 impl LookupPlan {
-    /// Looks; `None` when the log has no such record. `InvalidData` when the file has something else than batches.
+    /// Looks; `None` when the log has no such record. `InvalidData` when the file has something else than batches. Every error names
+    /// the file.
     pub async fn run(self) -> io::Result<Option<TimestampedOffset>> {
         self.run_from(Source::awaiting).await
     }
@@ -107,21 +112,27 @@ impl LookupPlan {
 
     async fn run_from(self, source: impl Fn(File) -> Source) -> io::Result<Option<TimestampedOffset>> {
         for piece in &self.pieces {
-            let source = source(piece.file.clone());
-            let mut walk = Walk::new(source.clone(), piece.range.from, piece.end);
-            let reaches = |header: &BatchHeader| {
-                self.target.matches(header.max_timestamp) && header.last_offset >= self.start
-            };
-            while let Some((position, header)) = walk.find(reaches).await? {
-                if let Some(Found { offset, timestamp }) =
-                    self.find_record(&source, position, &header).await?
-                {
-                    return Ok(Some(TimestampedOffset {
-                        offset,
-                        timestamp,
-                        leader_epoch: header.leader_epoch,
-                    }));
-                }
+            let found = self.find_in(piece, source(piece.file.clone())).await;
+            let found = found.map_err(|error| in_words(error, piece.path.display()))?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn find_in(&self, piece: &Piece, source: Source) -> io::Result<Option<TimestampedOffset>> {
+        let mut walk = Walk::new(source.clone(), piece.range.from, piece.end);
+        let reaches = |header: &BatchHeader| {
+            self.target.matches(header.max_timestamp) && header.last_offset >= self.start
+        };
+        while let Some((position, header)) = walk.find(reaches).await? {
+            if let Some(Found { offset, timestamp }) = self.find_record(&source, position, &header).await? {
+                return Ok(Some(TimestampedOffset {
+                    offset,
+                    timestamp,
+                    leader_epoch: header.leader_epoch,
+                }));
             }
         }
         Ok(None)

@@ -71,7 +71,7 @@ pub use flush::{FlushPlan, Flushed};
 pub use lookup::{LookupPlan, TimestampedOffset};
 pub use open::{Recovery, Resume};
 pub use open_files::{Dir, OpenFiles};
-pub use read::{ReadError, ReadLimits, ReadPlan};
+pub use read::{BatchesRead, ReadError, ReadLimits, ReadPlan};
 pub use removal::Removal;
 pub use transactions::AbortedPlan;
 pub use truncation::{Truncated, Truncation};

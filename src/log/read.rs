@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 
 use crate::base::Offset;
 use crate::io::fs::File;
-use crate::io::{Planted, is_planted};
+use crate::io::{Planted, in_words, is_planted};
 use crate::log::Log;
 use crate::log::header::{BatchHeader, BatchProblem, HEADER_BYTES};
+use crate::log::names;
 use crate::log::segment::{Range, Segment};
 use crate::log::walk::{Source, Walk, bad_batch, ready};
 
@@ -73,12 +75,25 @@ pub struct ReadPlan {
 #[derive(Debug)]
 pub(super) struct Piece {
     pub file: File,
+    /// Its name when the plan was made.
+    pub path: PathBuf,
     /// The batch that is looked for begins in it.
     pub range: Range,
     /// The segment's end when the plan was made.
     pub end: u64,
     /// No batch of it has offsets from here on.
     pub offsets_end: Offset,
+}
+
+/// Whole batches, and where they were read.
+#[derive(Debug, Default)]
+pub struct BatchesRead {
+    /// The batches; none if there was nothing to read.
+    pub bytes: Bytes,
+    /// The segment's file.
+    pub path: PathBuf,
+    /// Where in it the first begins.
+    pub position: u64,
 }
 
 impl ReadPlan {
@@ -133,9 +148,11 @@ impl Log {
 
     pub(super) fn piece_now(&self, n: usize, offset: Offset) -> io::Result<Piece> {
         let segment = &self.segments[n];
-        let range = segment.range_of_now(offset)?;
+        let of = |kind| move |error| in_words(error, segment.path(kind).display());
+        let range = segment.range_of_now(offset).map_err(of(names::INDEX))?;
         let piece = Piece {
-            file: segment.file_now()?,
+            file: segment.file_now().map_err(of(names::LOG))?,
+            path: segment.path(names::LOG),
             range,
             end: segment.size_bytes(),
             offsets_end: self.segments.get(n + 1).map_or(self.end_offset, Segment::base),
@@ -164,17 +181,27 @@ impl ReadPlan {
         self.pieces.is_empty()
     }
 
-    /// Reads. The bytes are whole batches. `InvalidData` when the file has something else where batches were.
+    /// Reads. The bytes are whole batches. `InvalidData` when the file has something else where batches were. Every error names the file.
     pub async fn run(self) -> io::Result<Bytes> {
-        self.run_from(Source::awaiting).await
+        Ok(self.run_with_place().await?.bytes)
     }
 
     /// The same, blocking: for start-up.
     pub fn run_now(self) -> io::Result<Bytes> {
+        Ok(self.run_with_place_now()?.bytes)
+    }
+
+    /// As [`run`](Self::run), for those who look closer at the batches and have to say where one is that they find wrong.
+    pub async fn run_with_place(self) -> io::Result<BatchesRead> {
+        self.run_from(Source::awaiting).await
+    }
+
+    /// The same, blocking.
+    pub fn run_with_place_now(self) -> io::Result<BatchesRead> {
         ready(self.run_from(Source::blocking))
     }
 
-    async fn run_from(self, source: impl Fn(File) -> Source) -> io::Result<Bytes> {
+    async fn run_from(self, source: impl Fn(File) -> Source) -> io::Result<BatchesRead> {
         for piece in self.pieces {
             let reader = Reader {
                 source: source(piece.file),
@@ -182,11 +209,17 @@ impl ReadPlan {
                 offsets_end: piece.offsets_end,
                 limits: self.limits,
             };
-            if let Some(found) = reader.find(self.offset, piece.range).await? {
-                return reader.batches(found).await;
+            let read = reader.read(self.offset, piece.range).await;
+            let path = piece.path;
+            if let Some((position, bytes)) = read.map_err(|error| in_words(error, path.display()))? {
+                return Ok(BatchesRead {
+                    bytes,
+                    path,
+                    position,
+                });
             }
         }
-        Ok(Bytes::new())
+        Ok(BatchesRead::default())
     }
 }
 
@@ -205,6 +238,15 @@ struct Found {
 }
 
 impl Reader {
+    /// Whole batches from the one that holds `offset` on, and where that is; none if that is in another segment.
+    async fn read(&self, offset: Offset, range: Range) -> io::Result<Option<(u64, Bytes)>> {
+        let Some(found) = self.find(offset, range).await? else {
+            return Ok(None);
+        };
+        let position = found.position;
+        Ok(Some((position, self.batches(found).await?)))
+    }
+
     /// The first batch that ends at or behind `offset`.
     async fn find(&self, offset: Offset, range: Range) -> io::Result<Option<Found>> {
         let lead = range.to - range.from;

@@ -9,6 +9,7 @@ use bytes::BytesMut;
 
 use crate::base::Offset;
 use crate::io::fs::File;
+use crate::io::in_words;
 use crate::log::header::{BatchCrc, BatchHeader, BatchProblem, HEADER_BYTES};
 
 /// A walk reads so much at once: four index intervals, so that a lookup mostly takes one read.
@@ -37,9 +38,14 @@ impl Source {
 
     /// `len` bytes from `offset`; fewer only at the file's end.
     pub async fn read_at(&self, offset: u64, len: usize) -> io::Result<BytesMut> {
-        if !self.now {
-            return self.file.read_at(offset, len).await;
-        }
+        let read = match self.now {
+            false => self.file.read_at(offset, len).await,
+            true => self.read_at_now(offset, len),
+        };
+        read.map_err(|error| in_words(error, format_args!("at byte {offset}")))
+    }
+
+    fn read_at_now(&self, offset: u64, len: usize) -> io::Result<BytesMut> {
         let mut bytes = BytesMut::zeroed(len);
         let read = self.file.read_at_now(offset, &mut bytes)?;
         bytes.truncate(read);

@@ -24,6 +24,7 @@ mod transactions;
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use crate::base::{Offset, Timestamp};
 use crate::log::header::BatchProblem;
@@ -56,20 +57,31 @@ pub struct CompactionState {
 pub enum CompactionError {
     /// A segment has something else than whole batches.
     BadBatch {
-        /// Where in its file.
+        /// The segment's `.log` file.
+        path: PathBuf,
+        /// Where in it.
         position: u64,
         /// What is there.
         problem: BatchProblem,
     },
     /// A batch is larger than any that a producer can send.
     BatchTooLarge {
-        /// Where in its segment's file.
+        /// The segment's file.
+        path: PathBuf,
+        /// Where in it.
         position: u64,
         /// Its size.
         size_bytes: usize,
     },
     /// A batch's records don't read.
-    Records(BatchError),
+    BadRecords {
+        /// The segment's file.
+        path: PathBuf,
+        /// Where in it the batch begins.
+        position: u64,
+        /// What is wrong with them.
+        error: BatchError,
+    },
     /// What is left of the segment at `base` compresses worse than before, so much that it is too large for a segment.
     GrewTooLarge {
         /// The segment's base offset.
@@ -86,11 +98,29 @@ pub enum CompactionError {
 impl fmt::Display for CompactionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CompactionError::BadBatch { position, problem } => write!(f, "at byte {position}: {problem}"),
-            CompactionError::BatchTooLarge { position, size_bytes } => {
-                write!(f, "at byte {position}: a batch of {size_bytes} bytes")
+            CompactionError::BadBatch {
+                path,
+                position,
+                problem,
+            } => {
+                write!(f, "{}: at byte {position}: {problem}", path.display())
             }
-            CompactionError::Records(error) => write!(f, "{error}"),
+            CompactionError::BatchTooLarge {
+                path,
+                position,
+                size_bytes,
+            } => write!(
+                f,
+                "{}: at byte {position}: a batch of {size_bytes} bytes",
+                path.display()
+            ),
+            CompactionError::BadRecords {
+                path,
+                position,
+                error,
+            } => {
+                write!(f, "{}: at byte {position}: {error}", path.display())
+            }
             CompactionError::GrewTooLarge { base } => {
                 write!(f, "what is left of the segment at {base} does not fit into one")
             }
@@ -105,12 +135,6 @@ impl std::error::Error for CompactionError {}
 impl From<io::Error> for CompactionError {
     fn from(error: io::Error) -> CompactionError {
         CompactionError::Disk(error)
-    }
-}
-
-impl From<BatchError> for CompactionError {
-    fn from(error: BatchError) -> CompactionError {
-        CompactionError::Records(error)
     }
 }
 

@@ -1,11 +1,14 @@
 //! The batches of a sealed segment, whole and one after the other, read in pieces.
 
+use std::path::PathBuf;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::base::Offset;
 use crate::io::fs::File;
+use crate::io::{OpenOptions, in_words};
 use crate::log::header::{BatchHeader, BatchProblem};
-use crate::wire::batch::{BatchView, DECOMPRESSED_BYTES_MAX};
+use crate::wire::batch::{BatchError, BatchView, DECOMPRESSED_BYTES_MAX};
 
 use super::CompactionError;
 use super::pace::Pace;
@@ -18,7 +21,10 @@ const BATCH_BYTES_MAX: usize = DECOMPRESSED_BYTES_MAX;
 
 /// See the module.
 pub struct Reader {
+    path: PathBuf,
     file: File,
+    /// Where the batch begins that was returned last.
+    last: u64,
     position: u64,
     end: u64,
     /// What was read from `position` on.
@@ -28,15 +34,18 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// From the batch at `position` to the segment's `end`, which is exactly behind a batch. No offset lies before `base`.
-    pub fn new(file: File, position: u64, end: u64, base: Offset) -> Reader {
-        Reader {
-            file,
-            position,
+    /// From the first batch of the file at `path` to the segment's `end`, which is exactly behind a batch. No offset lies before `base`.
+    pub async fn open(path: PathBuf, end: u64, base: Offset) -> Result<Reader, CompactionError> {
+        let file = File::open(&path, OpenOptions::read_only()).await;
+        Ok(Reader {
+            file: file.map_err(|error| in_words(error, path.display()))?,
+            path,
+            last: 0,
+            position: 0,
             end,
             buffer: BytesMut::new(),
             next_offset: base,
-        }
+        })
     }
 
     /// Whether there is no further batch.
@@ -67,6 +76,7 @@ impl Reader {
         if !BatchView::first(&batch).is_ok_and(|view| view.crc_is_valid()) {
             return Err(self.bad(BatchProblem::Crc));
         }
+        self.last = self.position;
         self.position += header.size_bytes as u64;
         self.next_offset = header.next_offset();
         Ok(Some(batch))
@@ -83,6 +93,7 @@ impl Reader {
         match header.size_bytes {
             size if size as u64 > left => Err(self.bad(BatchProblem::Torn)),
             size if size > BATCH_BYTES_MAX => Err(CompactionError::BatchTooLarge {
+                path: self.path.clone(),
                 position: self.position,
                 size_bytes: size,
             }),
@@ -95,12 +106,24 @@ impl Reader {
         let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
         let len = len.max(PIECE_BYTES).min(left);
         pace.spend(len).await;
-        self.buffer = self.file.read_at(self.position, len).await?;
+        let read = self.file.read_at(self.position, len).await;
+        let place = || format!("{}: at byte {}", self.path.display(), self.position);
+        self.buffer = read.map_err(|error| in_words(error, place()))?;
         Ok(())
+    }
+
+    /// The records of the batch that was returned last don't read.
+    pub fn bad_records(&self, error: BatchError) -> CompactionError {
+        CompactionError::BadRecords {
+            path: self.path.clone(),
+            position: self.last,
+            error,
+        }
     }
 
     fn bad(&self, problem: BatchProblem) -> CompactionError {
         CompactionError::BadBatch {
+            path: self.path.clone(),
             position: self.position,
             problem,
         }

@@ -7,11 +7,10 @@
 use std::ops::Range;
 
 use crate::base::{Offset, Timestamp};
-use crate::io::fs::File;
-use crate::io::{OpenOptions, random_u64};
+use crate::io::random_u64;
 use crate::log::index::Place;
 use crate::log::{AbortedPlan, AbortedTransaction, Dir, names};
-use crate::wire::batch::{BatchView, DECOMPRESSED_BYTES_MAX};
+use crate::wire::batch::{BatchError, BatchView, DECOMPRESSED_BYTES_MAX};
 
 use super::groups::{GroupLimits, Member, groups};
 use super::key_map::{KeyMap, KeyMapLimits, KeySecret};
@@ -139,15 +138,18 @@ impl Round {
         transactions: &mut Transactions,
         pace: &Pace,
     ) -> Result<bool, CompactionError> {
-        let mut reader = source.reader(source.open().await?);
+        let mut reader = source.reader().await?;
         while let Some(bytes) = next(&mut reader, pace).await? {
             let batch = view(&bytes);
             let counts = !transactions.is_void(&batch) && !batch.is_control();
             if batch.last_offset() < self.plan.dirt.first_dirty {
                 continue;
             }
-            if counts && !self.note_keys(&batch, keys, pace).await? {
-                return Ok(false);
+            if counts {
+                let noted = self.note_keys(&batch, keys, pace).await;
+                if !noted.map_err(|error| reader.bad_records(error))? {
+                    return Ok(false);
+                }
             }
             keys.reach(batch.last_offset());
         }
@@ -160,7 +162,7 @@ impl Round {
         batch: &BatchView<'_>,
         keys: &mut KeyMap,
         pace: &Pace,
-    ) -> Result<bool, CompactionError> {
+    ) -> Result<bool, BatchError> {
         let turn = async || pace.turn().await;
         let payload = batch.payload_in_turns(DECOMPRESSED_BYTES_MAX, turn).await?;
         let mut records = batch.records(&payload);
@@ -260,13 +262,14 @@ impl Groups<'_> {
         output: &mut Output,
         pace: &Pace,
     ) -> Result<(), CompactionError> {
-        let mut reader = source.reader(source.open().await?);
+        let mut reader = source.reader().await?;
         while let Some(bytes) = next(&mut reader, pace).await? {
             let batch = view(&bytes);
             // The group's last offset stays, so that the segment covers all that it replaces, and is never empty: a start tells by
             // that which of the old ones a crash has left. Kafka keeps that of a round.
             let keeps_offsets = is_last && reader.is_at_end();
-            match self.retention.keep(&batch, keeps_offsets, pace).await? {
+            let kept = self.retention.keep(&batch, keeps_offsets, pace).await;
+            match kept.map_err(|error| reader.bad_records(error))? {
                 Kept::Nothing => {}
                 Kept::All => output.append(&bytes, pace).await?,
                 Kept::Part(kept) => output.append(&kept, pace).await?,
@@ -285,12 +288,9 @@ impl Groups<'_> {
 }
 
 impl Source {
-    async fn open(&self) -> std::io::Result<File> {
-        File::open(self.place.path(names::LOG), OpenOptions::read_only()).await
-    }
-
-    fn reader(&self, file: File) -> Reader {
-        Reader::new(file, 0, self.member.size_bytes, self.member.base)
+    async fn reader(&self) -> Result<Reader, CompactionError> {
+        let path = self.place.path(names::LOG);
+        Reader::open(path, self.member.size_bytes, self.member.base).await
     }
 }
 

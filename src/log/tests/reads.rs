@@ -121,12 +121,21 @@ fn damage_is_an_error_that_says_where() {
     let mut bytes = std::fs::read(&path).unwrap();
     let third = batches(&bytes)[2].0;
     bytes[third + 16] = 9;
-    std::fs::write(&path, bytes).unwrap();
+    std::fs::write(&path, &bytes).unwrap();
     let error = log.read(Offset(0), ALL).unwrap().run_now().unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("at byte {third}: a record batch of format 9; only 2 is supported")
+        format!(
+            "{}: at byte {third}: a record batch of format 9; only 2 is supported",
+            path.display()
+        )
     );
+    bytes[16] = 9;
+    std::fs::write(&path, bytes).unwrap();
+    let lookup = log.offset_for_timestamp(Timestamp(6)).unwrap();
+    let error = lookup.run_now().unwrap_err().to_string();
+    let place = format!("{}: at byte 0: ", path.display());
+    assert!(error.starts_with(&place), "{error}");
 }
 
 /// Which no CRC covers.
@@ -141,7 +150,9 @@ fn a_base_offset_that_cannot_be_is_an_error_and_no_end_to_wait_at() {
     for offset in [0, 4] {
         let error = log.read(Offset(offset), ALL).unwrap().run_now().unwrap_err();
         assert!(
-            error.to_string().starts_with(&format!("at byte {third}: ")),
+            error
+                .to_string()
+                .starts_with(&format!("{}: at byte {third}: ", path.display())),
             "{error}"
         );
     }

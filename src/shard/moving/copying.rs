@@ -4,12 +4,10 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::base::{Instant, Offset, TopicPartition};
 use crate::io::{fs, may_pass, now, random_uuid, sleep, wall_now, write_whole};
 use crate::log::header::{BatchHeader, BatchProblem};
-use crate::log::{AppendError, Log, ReadError, ReadPlan, moved, names};
+use crate::log::{AppendError, BatchesRead, Log, ReadError, ReadPlan, moved, names};
 use crate::wire::batch::BatchView;
 
 use super::super::Shard;
@@ -95,11 +93,11 @@ impl Shard {
     /// Where the copy of a log begins that starts at `start` and reads so from there on: that may lie inside a batch, or before the first that
     /// compaction has left.
     async fn first_base(start: Offset, first: ReadPlan) -> Result<Offset, MoveError> {
-        let bytes = first.run().await.map_err(MoveError::Source)?;
-        if bytes.is_empty() {
+        let first = first.run_with_place().await.map_err(MoveError::Source)?;
+        if first.bytes.is_empty() {
             return Ok(start);
         }
-        let header = BatchHeader::parse(&bytes).map_err(MoveError::BadBatch)?;
+        let header = BatchHeader::parse(&first.bytes).map_err(|problem| bad_batch(&first, 0, problem))?;
         Ok(header.base_offset.min(start))
     }
 
@@ -107,12 +105,12 @@ impl Shard {
     pub(super) async fn copy_all(self: &Rc<Self>, partition: TopicPartition) -> Result<(), MoveError> {
         let mut budget = Budget::new();
         while let Some(plan) = self.next_piece(partition, PIECE_BYTES)? {
-            let bytes = plan.run().await.map_err(MoveError::Source)?;
-            if bytes.is_empty() {
+            let read = plan.run_with_place().await.map_err(MoveError::Source)?;
+            if read.bytes.is_empty() {
                 return Err(self.why_nothing(partition));
             }
-            self.spend(&mut budget, bytes.len()).await?;
-            self.append_piece(partition, &bytes).await?;
+            self.spend(&mut budget, read.bytes.len()).await?;
+            self.append_piece(partition, &read).await?;
             self.keep_copy_up(partition).await?;
         }
         Ok(())
@@ -150,16 +148,16 @@ impl Shard {
         };
         match end < replica.log().start_offset() {
             true => MoveError::Overtaken,
-            false => MoveError::BadBatch(BatchProblem::Torn),
+            false => MoveError::NothingAt(replica.log().dir().to_path_buf(), end),
         }
     }
 
-    async fn append_piece(&self, partition: TopicPartition, bytes: &Bytes) -> Result<(), MoveError> {
+    async fn append_piece(&self, partition: TopicPartition, read: &BatchesRead) -> Result<(), MoveError> {
         let pace = self.moving.pace();
         let mut at = 0;
-        while at < bytes.len() {
+        while at < read.bytes.len() {
             self.moving.check_wanted()?;
-            match self.append_to_copy(partition, &bytes[at..]) {
+            match self.append_to_copy(partition, read, at) {
                 Ok(appended) => at += appended,
                 Err(MoveError::Target(error)) if may_pass(&error) => self.pause(partition, &error).await?,
                 Err(error) => return Err(error),
@@ -169,11 +167,17 @@ impl Shard {
         Ok(())
     }
 
-    /// Appends the batch that `bytes` begins with; how many bytes it has.
-    pub(super) fn append_to_copy(&self, partition: TopicPartition, bytes: &[u8]) -> Result<usize, MoveError> {
-        let batch = BatchView::first(bytes).map_err(|_| MoveError::BadBatch(BatchProblem::Torn))?;
+    /// Appends the batch that begins at byte `at` of what was read; how many bytes it has.
+    pub(super) fn append_to_copy(
+        &self,
+        partition: TopicPartition,
+        read: &BatchesRead,
+        at: usize,
+    ) -> Result<usize, MoveError> {
+        let bad = |problem| bad_batch(read, at, problem);
+        let batch = BatchView::first(&read.bytes[at..]).map_err(|_| bad(BatchProblem::Torn))?;
         if !batch.crc_is_valid() {
-            return Err(MoveError::BadBatch(BatchProblem::Crc));
+            return Err(bad(BatchProblem::Crc));
         }
         let batch = batch.bytes();
         let append = |_, copy: &mut Log| {
@@ -189,9 +193,9 @@ impl Shard {
         {
             Ok(_) => Ok(batch.len()),
             Err(AppendError::Disk(error)) => Err(MoveError::Target(error)),
-            Err(AppendError::Malformed(problem)) => Err(MoveError::BadBatch(problem)),
+            Err(AppendError::Malformed(problem)) => Err(bad(problem)),
             Err(AppendError::OffsetInPast { .. } | AppendError::LargerThanSegment { .. }) => {
-                Err(MoveError::BadBatch(BatchProblem::Offsets))
+                Err(bad(BatchProblem::Offsets))
             }
         }
     }
@@ -264,6 +268,14 @@ impl Shard {
         tracing::warn!("{partition}: its move waits: {error}");
         sleep(PAUSE).await;
         self.moving.check_wanted()
+    }
+}
+
+fn bad_batch(read: &BatchesRead, at: usize, problem: BatchProblem) -> MoveError {
+    MoveError::BadBatch {
+        path: read.path.clone(),
+        position: read.position + at as u64,
+        problem,
     }
 }
 

@@ -70,7 +70,13 @@ enum MoveError {
     /// The log can't be read.
     Source(io::Error),
     /// The log has a batch that is none.
-    BadBatch(BatchProblem),
+    BadBatch {
+        path: PathBuf,
+        position: u64,
+        problem: BatchProblem,
+    },
+    /// The log in this directory has nothing where it says that it has.
+    NothingAt(PathBuf, Offset),
     /// The copy can't be written.
     Target(io::Error),
     /// The copy can't be made.
@@ -83,7 +89,16 @@ impl fmt::Display for MoveError {
             MoveError::Stopped => f.write_str("stopped"),
             MoveError::Overtaken => f.write_str("its records were deleted faster than they were copied"),
             MoveError::Source(error) | MoveError::Target(error) => write!(f, "{error}"),
-            MoveError::BadBatch(problem) => write!(f, "{problem}"),
+            MoveError::BadBatch {
+                path,
+                position,
+                problem,
+            } => {
+                write!(f, "{}: at byte {position}: {problem}", path.display())
+            }
+            MoveError::NothingAt(dir, offset) => {
+                write!(f, "{}: no batch holds offset {offset}", dir.display())
+            }
             MoveError::Copy(error) => write!(f, "{error}"),
         }
     }

@@ -105,10 +105,10 @@ impl Shard {
         to: DirIndex,
     ) -> Result<Option<io::Result<Removal>>, MoveError> {
         if let Some(rest) = self.next_piece(partition, REST_BYTES_MAX)? {
-            let bytes = rest.run_now().map_err(MoveError::Source)?;
+            let rest = rest.run_with_place_now().map_err(MoveError::Source)?;
             let mut at = 0;
-            while at < bytes.len() {
-                at += self.append_to_copy(partition, &bytes[at..])?;
+            while at < rest.bytes.len() {
+                at += self.append_to_copy(partition, &rest, at)?;
             }
         }
         let mut owned = self.owned.borrow_mut();
