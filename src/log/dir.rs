@@ -355,25 +355,19 @@ pub fn decode_broker_epoch(text: &str) -> Option<i64> {
         .ok()
 }
 
+/// One that is missing counts as empty. One that doesn't read is damage, which the directory is not used with: they are replaced whole, so no
+/// crash has made it. By an older recovery point what is damaged would be taken for a torn end, and cut; without starts deleted records
+/// would come back. The others would only cost time, and tell as much of the disk. Kafka takes the directory offline for any of them.
 fn read_offsets_now(dir: &Path) -> Result<CheckpointedOffsets, DirError> {
     let read = |name: &str| {
         let read = read_text_now(&dir.join(name), checkpoint::decode_offsets);
         read.map(Option::unwrap_or_default)
     };
     Ok(CheckpointedOffsets {
-        // Without recovery points more is checked than need be; without the others something could come back or be
-        // lost, so damage there is for the operator to see.
-        recovery_points: match read(RECOVERY_POINTS) {
-            Err(LogError::Malformed { .. }) => Offsets::new(),
-            other => other?,
-        },
+        recovery_points: read(RECOVERY_POINTS)?,
         start_offsets: read(START_OFFSETS)?,
         high_watermarks: read(HIGH_WATERMARKS)?,
-        // Without it a log is compacted from its start on once more.
-        cleaned: match read(CLEANED) {
-            Err(LogError::Malformed { .. }) => Offsets::new(),
-            other => other?,
-        },
+        cleaned: read(CLEANED)?,
     })
 }
 
@@ -587,6 +581,22 @@ mod tests {
         first.write_offsets_now(offsets.clone()).unwrap();
         drop(first);
         assert!(LogDir::open_now(dir.path()).unwrap().offsets() == &offsets);
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_named_and_a_missing_one_counts_as_empty() {
+        let names = [RECOVERY_POINTS, START_OFFSETS, HIGH_WATERMARKS, CLEANED];
+        for name in names {
+            let dir = stopped();
+            let path = dir.path().join(name);
+            std::fs::write(&path, "0\n1\nt 0 5\0").unwrap();
+            let error = LogDir::open_now(dir.path()).unwrap_err();
+            let place = format!("{}: line 3: ", path.display());
+            assert!(error.to_string().starts_with(&place), "{error}");
+            std::fs::remove_file(&path).unwrap();
+            let opened = LogDir::open_now(dir.path()).unwrap();
+            assert_eq!(opened.offsets(), &CheckpointedOffsets::default(), "{name}");
+        }
     }
 
     #[test]
