@@ -34,6 +34,16 @@ pub struct LookupPlan {
     target: Target,
     start: Offset,
     pieces: Vec<Piece>,
+    rest: Option<Rest>,
+}
+
+/// Where to look when all records of the first segment that have the largest timestamp were deleted.
+#[derive(Debug)]
+struct Rest {
+    /// The first segment, from the log's start on.
+    first: Piece,
+    /// The largest timestamp of the others, and where it is.
+    others: Option<(Timestamp, Piece)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +68,7 @@ impl Log {
             target: Target::AtLeast(timestamp),
             start: self.start_offset,
             pieces: Vec::new(),
+            rest: None,
         };
         let reaches = |max: MaxTimestamp| max.timestamp >= timestamp;
         let first = self.segment_of(self.start_offset);
@@ -76,15 +87,12 @@ impl Log {
 
     /// A plan for the first record that has the largest timestamp of all (KIP-734).
     pub fn offset_of_max_timestamp(&self) -> io::Result<LookupPlan> {
-        let mut largest: Option<(usize, MaxTimestamp)> = None;
-        for n in self.segment_of(self.start_offset)..self.segments.len() {
-            let Some(max) = self.segments[n].max_timestamp() else {
-                continue;
-            };
-            if largest.is_none_or(|(_, known)| max.timestamp > known.timestamp) {
-                largest = Some((n, max));
-            }
-        }
+        let first = self.segment_of(self.start_offset);
+        let largest = self.largest_timestamp(first);
+        let rest = match largest {
+            Some((n, _)) if n == first => Some(self.rest_now(first)?),
+            _ => None,
+        };
         let target = Target::Exactly(largest.map_or(Timestamp::NONE, |(_, max)| max.timestamp));
         let pieces = match largest {
             Some((n, max)) => vec![self.piece_now(n, max.batch_end)?],
@@ -94,6 +102,32 @@ impl Log {
             target,
             start: self.start_offset,
             pieces,
+            rest,
+        })
+    }
+
+    /// The first segment from the `from`th on that has the largest timestamp of all these.
+    fn largest_timestamp(&self, from: usize) -> Option<(usize, MaxTimestamp)> {
+        let mut largest: Option<(usize, MaxTimestamp)> = None;
+        for n in from..self.segments.len() {
+            let Some(max) = self.segments[n].max_timestamp() else {
+                continue;
+            };
+            if largest.is_none_or(|(_, known)| max.timestamp > known.timestamp) {
+                largest = Some((n, max));
+            }
+        }
+        largest
+    }
+
+    fn rest_now(&self, first: usize) -> io::Result<Rest> {
+        let others = self.largest_timestamp(first + 1);
+        Ok(Rest {
+            first: self.piece_now(first, self.start_offset)?,
+            others: match others {
+                Some((n, max)) => Some((max.timestamp, self.piece_now(n, max.batch_end)?)),
+                None => None,
+            },
         })
     }
 }
@@ -112,22 +146,80 @@ impl LookupPlan {
 
     async fn run_from(self, source: impl Fn(File) -> Source) -> io::Result<Option<TimestampedOffset>> {
         for piece in &self.pieces {
-            let found = self.find_in(piece, source(piece.file.clone())).await;
-            let found = found.map_err(|error| in_words(error, piece.path.display()))?;
+            let found = self.find_in(piece, self.target, &source).await?;
             if found.is_some() {
                 return Ok(found);
             }
         }
-        Ok(None)
+        match &self.rest {
+            Some(rest) => self.find_in_rest(rest, &source).await,
+            None => Ok(None),
+        }
     }
 
-    async fn find_in(&self, piece: &Piece, source: Source) -> io::Result<Option<TimestampedOffset>> {
-        let mut walk = Walk::new(source.clone(), piece.range.from, piece.end);
-        let reaches = |header: &BatchHeader| {
-            self.target.matches(header.max_timestamp) && header.last_offset >= self.start
+    async fn find_in_rest(
+        &self,
+        rest: &Rest,
+        source: &impl Fn(File) -> Source,
+    ) -> io::Result<Option<TimestampedOffset>> {
+        let of_first = self
+            .max_timestamp_in(&rest.first, source(rest.first.file.clone()))
+            .await;
+        let of_first = of_first.map_err(|error| in_words(error, rest.first.path.display()))?;
+        let (piece, timestamp) = match &rest.others {
+            Some((timestamp, piece)) if *timestamp > of_first => (piece, *timestamp),
+            _ if of_first > Timestamp::NONE => (&rest.first, of_first),
+            _ => return Ok(None),
         };
+        self.find_in(piece, Target::Exactly(timestamp), source).await
+    }
+
+    /// The largest timestamp from the log's start on, or [`Timestamp::NONE`].
+    async fn max_timestamp_in(&self, piece: &Piece, source: Source) -> io::Result<Timestamp> {
+        let mut max = Timestamp::NONE;
+        let mut walk = Walk::new(source.clone(), piece.range.from, piece.end);
+        while let Some((position, header)) = walk.find(|header| header.last_offset >= self.start).await? {
+            if header.base_offset >= self.start {
+                max = max.max(header.max_timestamp);
+                continue;
+            }
+            let take = |record: Found| {
+                max = max.max(record.timestamp);
+                false
+            };
+            self.visit_records(&source, position, &header, take).await?;
+        }
+        Ok(max)
+    }
+
+    async fn find_in(
+        &self,
+        piece: &Piece,
+        target: Target,
+        source: &impl Fn(File) -> Source,
+    ) -> io::Result<Option<TimestampedOffset>> {
+        let found = self.walk(piece, target, source(piece.file.clone())).await;
+        found.map_err(|error| in_words(error, piece.path.display()))
+    }
+
+    async fn walk(
+        &self,
+        piece: &Piece,
+        target: Target,
+        source: Source,
+    ) -> io::Result<Option<TimestampedOffset>> {
+        let mut walk = Walk::new(source.clone(), piece.range.from, piece.end);
+        let reaches =
+            |header: &BatchHeader| target.matches(header.max_timestamp) && header.last_offset >= self.start;
         while let Some((position, header)) = walk.find(reaches).await? {
-            if let Some(Found { offset, timestamp }) = self.find_record(&source, position, &header).await? {
+            let mut found = None;
+            let take = |record: Found| {
+                let is_it = target.matches(record.timestamp);
+                found = is_it.then_some(record);
+                is_it
+            };
+            self.visit_records(&source, position, &header, take).await?;
+            if let Some(Found { offset, timestamp }) = found {
                 return Ok(Some(TimestampedOffset {
                     offset,
                     timestamp,
@@ -138,12 +230,15 @@ impl LookupPlan {
         Ok(None)
     }
 
-    async fn find_record(
+    /// Shows `visit` the records of a batch that are not deleted, until it says that it has seen enough. One that is not looked into counts
+    /// as one record with the largest timestamp.
+    async fn visit_records(
         &self,
         source: &Source,
         position: u64,
         header: &BatchHeader,
-    ) -> io::Result<Option<Found>> {
+        mut visit: impl FnMut(Found) -> bool,
+    ) -> io::Result<()> {
         let bytes = source.read_at(position, header.size_bytes).await?;
         let Some(payload) = BatchView::first(&bytes)
             .ok()
@@ -152,18 +247,21 @@ impl LookupPlan {
             return Err(bad_batch(position, BatchProblem::Torn));
         };
         let (batch, Ok(payload)) = payload else {
-            let offset = header.base_offset.max(self.start);
-            return Ok(Some(Found {
-                offset,
+            visit(Found {
+                offset: header.base_offset.max(self.start),
                 timestamp: header.max_timestamp,
-            }));
+            });
+            return Ok(());
         };
-        let places = batch.records(&payload).map_while(Result::ok);
-        let mut places = places.map(|record| Found {
-            offset: record.offset,
-            timestamp: record.timestamp,
+        let records = batch.records(&payload).map_while(Result::ok);
+        let mut kept = records.filter(|record| record.offset >= self.start);
+        kept.any(|record| {
+            visit(Found {
+                offset: record.offset,
+                timestamp: record.timestamp,
+            })
         });
-        Ok(places.find(|place| self.target.matches(place.timestamp) && place.offset >= self.start))
+        Ok(())
     }
 }
 

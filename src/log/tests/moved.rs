@@ -72,7 +72,7 @@ fn after_a_crash(log: &Log) -> impl PartialEq + std::fmt::Debug {
 fn a_moved_log_is_what_it_was_wherever_it_began_and_however_far_its_files_were() {
     on_a_core(|root| async move {
         let batches = script();
-        for (n, start) in [0, 1, 2, 11, 21].into_iter().enumerate() {
+        for (n, start) in [0, 1, 2, 11, 21, 31].into_iter().enumerate() {
             let (here, there) = (
                 root.join(format!("here-{n}/t-0")),
                 root.join(format!("there-{n}")),

@@ -193,3 +193,35 @@ fn an_index_that_leads_astray_hides_no_record() {
         std::fs::write(&path, &whole).unwrap();
     }
 }
+
+/// Kafka looks among the deleted ones too.
+#[test]
+fn the_latest_record_is_sought_behind_the_logs_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions {
+        segment_bytes: 600,
+        index_interval_bytes: 100,
+        ..LogOptions::default()
+    };
+    let (mut log, _) = open(dir.path(), options, Opened::AfterCleanStop);
+    let mut times = Vec::new();
+    for n in 0..30 {
+        let (first, second) = (1000 + 37 * n % 200, 990 + 61 * n % 200);
+        log.append(&batch(2 * n, &[(first, "x"), (second, "y")]), NOW)
+            .unwrap();
+        times.extend([first, second]);
+    }
+    assert!(log.segment_count() > 3);
+    for start in 0..=times.len() {
+        log.delete_records_before(Offset(start as i64));
+        let found = log.offset_of_max_timestamp().unwrap().run_now().unwrap();
+        let found = found.map(|found| (found.offset.0, found.timestamp.0));
+        let left = times.iter().zip(0..).skip(start);
+        let latest = left.max_by_key(|(time, offset)| (**time, -offset));
+        assert_eq!(
+            found,
+            latest.map(|(time, offset)| (offset, *time)),
+            "from {start}"
+        );
+    }
+}
