@@ -161,7 +161,7 @@ impl Shard {
         let owned = self.owned.borrow();
         let placed = owned
             .unopened()
-            .filter_map(|(partition, resume)| Some((partition, self.dir_in_image(partition)?, resume)));
+            .filter_map(|(partition, resume)| Some((partition, self.dir_of(partition)?, resume)));
         placed
             .map(|(partition, dir, resume)| PartitionOffsets::of_unopened(partition, dir, resume))
             .collect()

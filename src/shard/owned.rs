@@ -26,6 +26,8 @@ const OPEN_FILES_MIN: usize = 8;
 /// The partitions of one core.
 pub struct Owned {
     partitions: BTreeMap<TopicPartition, Partition>,
+    /// All were closed, for good.
+    are_closed: bool,
     /// Those that could not be opened: when each may be tried again, and what the checkpoints say of it. Mostly none.
     closed: BTreeMap<TopicPartition, (Instant, Resume)>,
     /// Those whose files hold what they should not: out of service until a restart, which needs what the checkpoints say of them to see it
@@ -79,6 +81,7 @@ impl Owned {
     pub fn new(config: &Config, cores: u16) -> Owned {
         Owned {
             partitions: BTreeMap::new(),
+            are_closed: false,
             closed: BTreeMap::new(),
             damaged: BTreeMap::new(),
             offline: BTreeSet::new(),
@@ -161,7 +164,7 @@ impl Owned {
 
     /// What the checkpoints say of `partition`, if it could not be opened and may be tried again.
     pub fn to_be_tried(&self, partition: TopicPartition, now: Instant) -> Option<Resume> {
-        if self.closed.is_empty() {
+        if self.closed.is_empty() || self.are_closed {
             return None;
         }
         let (at, resume) = self.closed.get(&partition)?;
@@ -349,8 +352,14 @@ impl Owned {
         }
     }
 
+    /// Whether all were closed, so that none may be opened any more.
+    pub fn are_closed(&self) -> bool {
+        self.are_closed
+    }
+
     /// Takes all partitions out, to be closed.
     pub fn take_all(&mut self) -> Vec<(TopicPartition, Partition)> {
+        self.are_closed = true;
         self.tail_order.clear();
         self.tail_bytes = 0;
         std::mem::take(&mut self.partitions).into_iter().collect()

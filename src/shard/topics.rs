@@ -225,17 +225,18 @@ impl Shard {
         Left {
             opened,
             resume,
-            log: self
-                .dir_in_image(partition)
-                .and_then(|dir| self.left(dir, partition)),
+            log: self.dir_of(partition).and_then(|dir| self.left(dir, partition)),
         }
     }
 
-    /// The directory that the image gives to a partition.
-    pub(super) fn dir_in_image(&self, partition: TopicPartition) -> Option<DirIndex> {
+    /// The directory that a partition is in, or is to be in: the image's, unless it has moved and the image may not know. None of one that the
+    /// image doesn't have.
+    pub(super) fn dir_of(&self, partition: TopicPartition) -> Option<DirIndex> {
         let image = self.image.borrow();
         let state = image.partition(partition.topic, partition.partition)?;
-        self.node.dir_of(state)
+        self.moving
+            .moved_to(partition)
+            .or_else(|| self.node.dir_of(state))
     }
 
     /// What the last stop left of a log in a directory.
@@ -247,7 +248,7 @@ impl Shard {
     fn as_found(&self, partition: TopicPartition) -> (Opened, Resume) {
         let image = self.image.borrow();
         let found = image.topic(partition.topic).and_then(|topic| {
-            let dir = self.node.dir_of(topic.partitions.get(&partition.partition)?)?;
+            let dir = self.dir_of(partition)?;
             let found = self.node.dirs.get(dir).found.as_ref()?;
             Some((found.opened, found.resume(&topic.name, partition.partition)))
         });
@@ -258,7 +259,7 @@ impl Shard {
     fn place_of(&self, partition: TopicPartition) -> Option<PathBuf> {
         let image = self.image.borrow();
         let topic = image.topic(partition.topic)?;
-        let dir = self.node.dir_of(topic.partitions.get(&partition.partition)?)?;
+        let dir = self.dir_of(partition)?;
         let path = &self.node.dirs.get(dir).path;
         let name = || names::partition_dir(&topic.name, partition.partition);
         self.online_dirs.contains(dir).then(|| path.join(name()))
@@ -266,7 +267,7 @@ impl Shard {
 
     /// A partition can't be opened because its disk has failed.
     fn fail_dir_of_closed(self: &Rc<Self>, partition: TopicPartition, error: &LogError) {
-        if let Some(dir) = self.dir_in_image(partition) {
+        if let Some(dir) = self.dir_of(partition) {
             self.fail_dir(dir, error.to_string());
             self.owned.borrow_mut().set_offline(partition);
         }
@@ -296,8 +297,11 @@ impl Shard {
         online
     }
 
-    /// A topic's partitions that this core is to have.
+    /// A topic's partitions that this core is to have; none when it has closed what it had.
     fn assigned_here(&self, topic: TopicId) -> Vec<TopicPartition> {
+        if self.owned.borrow().are_closed() {
+            return Vec::new();
+        }
         let image = self.image.borrow();
         let partitions = image.topic(topic).map(|described| &described.partitions);
         let on_node = partitions
@@ -316,6 +320,9 @@ impl Shard {
     /// Opens a partition as the image describes it, or takes over what changed of one that is open. One that the image does not
     /// have is left alone.
     fn take(self: &Rc<Self>, partition: TopicPartition, left: Left) -> Result<(), LogError> {
+        if self.owned.borrow().are_closed() {
+            return Ok(());
+        }
         // Its directory may have failed while its files were made.
         let Some(dir) = self.place_of(partition) else {
             let is_known = self

@@ -31,6 +31,8 @@ use super::{CONTROLLER_CORE, Shard};
 pub(super) struct Moving {
     /// Those that were asked for and have not begun. Bounded by the partitions of the core.
     waiting: RefCell<BTreeMap<TopicPartition, DirIndex>>,
+    /// Where those are that have moved since the start: the image learns of it later. Bounded as those that wait.
+    moved: RefCell<BTreeMap<TopicPartition, DirIndex>>,
     under_way: RefCell<Option<Move>>,
     is_running: Cell<bool>,
     /// The logs are about to be closed.
@@ -147,6 +149,11 @@ impl Moving {
         })
     }
 
+    /// Where a partition is that has moved since the start.
+    pub fn moved_to(&self, partition: TopicPartition) -> Option<DirIndex> {
+        self.moved.borrow().get(&partition).copied()
+    }
+
     /// Gives a partition's move up; one that is under way ends soon.
     fn give_up(&self, partition: TopicPartition) {
         self.waiting.borrow_mut().remove(&partition);
@@ -175,8 +182,10 @@ impl Moving {
 
     /// Forgets a topic that is gone.
     pub fn forget(&self, topic: TopicId) {
-        let mut waiting = self.waiting.borrow_mut();
-        waiting.retain(|partition, _| partition.topic != topic);
+        for places in [&self.waiting, &self.moved] {
+            let mut places = places.borrow_mut();
+            places.retain(|partition, _| partition.topic != topic);
+        }
     }
 
     fn begin_next(&self) -> Option<(TopicPartition, DirIndex)> {

@@ -131,6 +131,7 @@ impl Shard {
             .go_on_with(copy, &place, random_uuid())
             .map_err(MoveError::Target)?;
         self.moving.update(|of| of.copy_dir = None);
+        self.moving.moved.borrow_mut().insert(partition, to);
         Ok(Some(removal))
     }
 
