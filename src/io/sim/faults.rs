@@ -62,6 +62,8 @@ pub enum Breakage {
     Changes,
     /// What was written can't be read: EIO.
     Reads,
+    /// It has no room left: what would take some is ENOSPC.
+    Full,
 }
 
 /// What is done with a disk.
@@ -71,8 +73,10 @@ pub(super) enum Operation {
     Open,
     /// A file's bytes, or a directory's names, are looked at.
     Read,
-    /// A file's bytes or a directory's names become others.
+    /// A file's bytes or a directory's names become others, and take no more room.
     Change,
+    /// They become more.
+    Grow,
     /// They are brought to stable storage.
     Flush,
 }
@@ -85,7 +89,8 @@ impl Broken {
             (Breakage::All, _)
             | (Breakage::Flushes, Operation::Flush)
             | (Breakage::Reads, Operation::Read) => Some(libc::EIO),
-            (Breakage::Changes, Operation::Change) => Some(libc::EROFS),
+            (Breakage::Changes, Operation::Change | Operation::Grow) => Some(libc::EROFS),
+            (Breakage::Full, Operation::Grow) => Some(libc::ENOSPC),
             _ => None,
         };
         code.map(io::Error::from_raw_os_error)

@@ -66,6 +66,9 @@ impl File {
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound && (options.create || options.create_new) =>
             {
+                drop(disk);
+                meet_breakage(path, Operation::Grow)?;
+                disk = host.disk.borrow_mut();
                 disk.create_file(path)?
             }
             Err(error) => return Err(error),
@@ -134,7 +137,7 @@ impl File {
         if !self.may_write {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        self.may_fail(Operation::Change)?;
+        self.may_fail(Operation::Grow)?;
         let (bytes_max, is_short) = {
             let faults = world.faults.borrow();
             (faults.disk_bytes_max, world.chance.happens(faults.short_write))
@@ -180,7 +183,7 @@ impl File {
     /// EIO, by chance.
     pub async fn reserve(&self, _bytes: u64) -> io::Result<()> {
         wait_for_disk().await;
-        self.may_fail(Operation::Change)
+        self.may_fail(Operation::Grow)
     }
 
     /// Cuts the file to `len` bytes, without blocking the core.
@@ -310,7 +313,7 @@ async fn wait_for_disk() {
 pub fn create_dir_all_now(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref();
     if !exists_now(path)? {
-        meet_breakage(path, Operation::Change)?;
+        meet_breakage(path, Operation::Grow)?;
     }
     world::place().host.disk.borrow_mut().create_dirs(path)
 }
