@@ -61,8 +61,8 @@ pub(super) struct Checkpoints {
     /// How often it was asked for, and which of those the files cover: who waits meanwhile is served by one writing.
     asked: Cell<u64>,
     covered: Cell<u64>,
-    /// Whether the last writing has written everything.
-    is_complete: Cell<bool>,
+    /// The directories in which the last writing could not write everything.
+    unwritten: RefCell<BTreeSet<DirIndex>>,
 }
 
 impl PartitionOffsets {
@@ -167,9 +167,9 @@ impl Shard {
             .collect()
     }
 
-    /// Writes the files that would say something else than they do; whether all could be. What can't be written is told, and tried again the
+    /// Writes the files that would say something else than they do; the directories in which not all could be. What can't be written is told, and tried again the
     /// next time: without it a start has more to check.
-    pub(super) async fn write_checkpoints(self: &Rc<Self>) -> bool {
+    pub(super) async fn write_checkpoints(self: &Rc<Self>) -> BTreeSet<DirIndex> {
         let checkpoints = &self.checkpoints;
         let number = checkpoints.asked.get() + 1;
         checkpoints.asked.set(number);
@@ -178,15 +178,16 @@ impl Shard {
         }
         if checkpoints.covered.get() < number {
             let covers = checkpoints.asked.get();
-            checkpoints.is_complete.set(self.write_all_checkpoints().await);
+            let unwritten = self.write_all_checkpoints().await;
+            checkpoints.unwritten.replace(unwritten);
             checkpoints.covered.set(covers);
         }
         checkpoints.is_writing.set(false);
         checkpoints.written_once.notify();
-        checkpoints.is_complete.get()
+        checkpoints.unwritten.borrow().clone()
     }
 
-    async fn write_all_checkpoints(self: &Rc<Self>) -> bool {
+    async fn write_all_checkpoints(self: &Rc<Self>) -> BTreeSet<DirIndex> {
         let replies = self.ask_peers(|| Request::Offsets).await;
         let mut all = self.offsets_here().await;
         for reply in replies {
@@ -194,7 +195,7 @@ impl Shard {
                 all.add(theirs);
             }
         }
-        let mut is_complete = true;
+        let mut unwritten = BTreeSet::new();
         for (index, offsets) in self.named_offsets(all).await.into_iter().enumerate() {
             let files = offsets.iter().flat_map(|offsets| {
                 [
@@ -205,10 +206,12 @@ impl Shard {
                 ]
             });
             for (name, offsets) in files {
-                is_complete &= self.write_checkpoint(DirIndex(index), name, offsets).await;
+                if !self.write_checkpoint(DirIndex(index), name, offsets).await {
+                    unwritten.insert(DirIndex(index));
+                }
             }
         }
-        is_complete
+        unwritten
     }
 
     /// Whether the file says this then; of a directory that is offline it doesn't matter.

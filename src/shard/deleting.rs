@@ -1,5 +1,6 @@
 //! Deleting the oldest records of a partition on request, on the core that owns it.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::base::{Offset, TopicPartition};
@@ -7,6 +8,7 @@ use crate::partition::Refusal;
 
 use super::Shard;
 use super::controller::CONTROLLER_CORE;
+use super::data_dirs::DirIndex;
 use super::message::{Reply, Request};
 
 impl Shard {
@@ -40,13 +42,14 @@ impl Shard {
         replica.delete_records(before)
     }
 
-    /// Brings what all logs begin with, and what of them is on stable storage, to the checkpoints; whether all of it is there then.
-    pub async fn checkpoint(self: &Rc<Self>) -> bool {
+    /// Brings what all logs begin with, and what of them is on stable storage, to the checkpoints; the directories in which not all could
+    /// be written.
+    pub async fn checkpoint(self: &Rc<Self>) -> BTreeSet<DirIndex> {
         if self.core == CONTROLLER_CORE {
             return self.write_checkpoints().await;
         }
         match self.link.ask(CONTROLLER_CORE, Request::Checkpoint).await {
-            Reply::Checkpointed(is_complete) => is_complete,
+            Reply::Checkpointed(unwritten) => unwritten,
             _ => unreachable!("checkpoints are answered with what became of them"),
         }
     }

@@ -1,5 +1,7 @@
 //! What one core says to another.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use crate::base::{FetchSessionId, Offset, TopicPartition};
@@ -155,8 +157,8 @@ pub enum Reply {
     Offsets(CoreOffsets),
     /// To [`Request::LogSizes`]: of those that are open.
     LogSizes(Vec<LogSize>),
-    /// To [`Request::Checkpoint`]: whether everything was written.
-    Checkpointed(bool),
+    /// To [`Request::Checkpoint`]: the directories in which not everything could be written.
+    Checkpointed(BTreeSet<DirIndex>),
     /// To [`Request::MoveReplica`].
     Moved(Result<(), ErrorCode>),
     /// To [`Request::Stop`].

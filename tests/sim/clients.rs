@@ -270,10 +270,14 @@ pub async fn produce_one(bootstrap: HostPort) -> Result<i64, ClientError> {
 
 /// Adds a record to a partition, trying once; where it is.
 pub async fn produce_to(bootstrap: HostPort, partition: i32, value: Value) -> Result<i64, ClientError> {
-    let cluster = connect(bootstrap).await;
-    let topic = topic_id(&cluster).await;
+    produce_by(&connect(bootstrap).await, partition, value).await
+}
+
+/// As [`produce_to`], by a way that is there.
+pub async fn produce_by(cluster: &Cluster, partition: i32, value: Value) -> Result<i64, ClientError> {
+    let topic = topic_id(cluster).await;
     let batch = filled(BatchBuilder::new(Codec::None), &[value]);
-    produce(&cluster, topic, partition, -1, batch).await
+    produce(cluster, topic, partition, -1, batch).await
 }
 
 /// What a partition holds, trying once: up to a megabyte.

@@ -29,7 +29,7 @@ fn two_disks(seed: u64, settings: &[&str]) -> Setup {
     Setup::new(seed, Faults::none(), &all)
 }
 
-fn broken(below: &str, what: Breakage) -> Faults {
+pub fn broken(below: &str, what: Breakage) -> Faults {
     Faults {
         broken: vec![Broken {
             below: below.into(),
@@ -40,7 +40,7 @@ fn broken(below: &str, what: Breakage) -> Faults {
 }
 
 /// What a client of its own finds out.
-fn ask<T: Send + 'static, Fut: Future<Output = T> + 'static>(
+pub fn ask<T: Send + 'static, Fut: Future<Output = T> + 'static>(
     setup: &Setup,
     program: impl FnOnce(HostPort) -> Fut + Send + 'static,
 ) -> T {
@@ -69,7 +69,7 @@ fn produce_to_all(setup: &Setup, number: u32) -> Vec<Result<i64, ErrorCode>> {
     })
 }
 
-fn coded<T>(outcome: Result<T, ClientError>) -> Result<T, ErrorCode> {
+pub fn coded<T>(outcome: Result<T, ClientError>) -> Result<T, ErrorCode> {
     match outcome {
         Ok(value) => Ok(value),
         Err(ClientError::Refused { code, .. }) => Err(code),
@@ -77,7 +77,7 @@ fn coded<T>(outcome: Result<T, ClientError>) -> Result<T, ErrorCode> {
     }
 }
 
-fn read_from(setup: &Setup, partition: i32) -> Result<Vec<Read>, ErrorCode> {
+pub fn read_from(setup: &Setup, partition: i32) -> Result<Vec<Read>, ErrorCode> {
     ask(setup, move |bootstrap| async move {
         coded(clients::read_partition(bootstrap, partition).await)
     })
@@ -103,7 +103,7 @@ fn leaders(setup: &Setup) -> Vec<i32> {
 }
 
 /// The code of each directory in DescribeLogDirs.
-fn dir_codes(setup: &Setup) -> Vec<i16> {
+pub fn dir_codes(setup: &Setup) -> Vec<i16> {
     ask(setup, |bootstrap| async move {
         let cluster = connect(bootstrap).await;
         let answer = call(&cluster, &DescribeLogDirsRequest::default()).await;
@@ -112,7 +112,7 @@ fn dir_codes(setup: &Setup) -> Vec<i16> {
     })
 }
 
-async fn call<R: ringlog::wire::Request>(cluster: &Cluster, request: &R) -> ringlog::client::Answer {
+pub async fn call<R: ringlog::wire::Request>(cluster: &Cluster, request: &R) -> ringlog::client::Answer {
     let connection = cluster.any().await.expect("it is there");
     connection.call(request).await.expect("answered")
 }

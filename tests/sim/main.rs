@@ -13,6 +13,7 @@ mod back_pressure;
 mod clean_stops;
 mod clients;
 mod compaction;
+mod failing_moves;
 mod flushing;
 mod kit;
 mod log_dirs;

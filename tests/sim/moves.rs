@@ -72,6 +72,20 @@ async fn move_any(cluster: &Cluster) -> Result<bool, ClientError> {
     let partition = (io::random_u64() % PARTITIONS as u64) as i32;
     let is_in_first = where_is(cluster, partition).await?[0];
     let to = usize::from(is_in_first);
+    if begin(cluster, partition, to).await? != ErrorCode::NONE {
+        return Ok(false);
+    }
+    for _ in 0..100 {
+        if where_is(cluster, partition).await?[to] {
+            return Ok(true);
+        }
+        io::sleep(Duration::from_millis(io::random_u64() % 10)).await;
+    }
+    Ok(false)
+}
+
+/// Asks for the move of a partition to one of the directories.
+pub async fn begin(cluster: &Cluster, partition: i32, to: usize) -> Result<ErrorCode, ClientError> {
     let topic = AlterReplicaLogDirTopic {
         name: TOPIC.into(),
         partitions: vec![partition].into(),
@@ -87,20 +101,11 @@ async fn move_any(cluster: &Cluster) -> Result<bool, ClientError> {
     let response: AlterReplicaLogDirsResponse<'_> = answer.decode()?;
     let topic = response.results.iter().next().expect("the topic's answer");
     let outcome = topic.partitions.iter().next().expect("the partition's");
-    if outcome.error_code != ErrorCode::NONE.0 {
-        return Ok(false);
-    }
-    for _ in 0..100 {
-        if where_is(cluster, partition).await?[to] {
-            return Ok(true);
-        }
-        io::sleep(Duration::from_millis(io::random_u64() % 10)).await;
-    }
-    Ok(false)
+    Ok(ErrorCode(outcome.error_code))
 }
 
 /// In which of the directories a partition lies.
-async fn where_is(cluster: &Cluster, partition: i32) -> Result<[bool; 2], ClientError> {
+pub async fn where_is(cluster: &Cluster, partition: i32) -> Result<[bool; 2], ClientError> {
     let answer = cluster
         .any()
         .await?

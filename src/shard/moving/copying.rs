@@ -17,7 +17,7 @@ use super::MoveError;
 /// So much is read at once, or one batch that is larger.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// How long the system is given to have room on the disk, or descriptors, again.
+/// How long the system is given to have descriptors again.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// While it waits for its budget it looks so often whether it was stopped, or the budget has changed.
@@ -71,7 +71,7 @@ impl Shard {
         let name = place.file_name().and_then(|name| name.to_str());
         let name = name.and_then(|name| names::future_partition_dir(name, random_uuid()));
         let dir = place.with_file_name(name.ok_or(MoveError::Stopped)?);
-        self.until_it_fits(partition, || fs::create_dir(&dir)).await?;
+        self.until_it_can(partition, || fs::create_dir(&dir)).await?;
         self.moving.update(|of| of.copy_dir = Some(dir.clone()));
         let copy = {
             let owned = self.owned.borrow();
@@ -84,7 +84,7 @@ impl Shard {
         let begun_with = copy.begun_with();
         self.moving.update(|of| of.copy = Some(copy));
         if let Some((path, producers)) = begun_with {
-            self.until_it_fits(partition, || write_whole(&path, producers.clone()))
+            self.until_it_can(partition, || write_whole(&path, producers.clone()))
                 .await?;
         }
         Ok(from)
@@ -159,7 +159,9 @@ impl Shard {
             self.moving.check_wanted()?;
             match self.append_to_copy(partition, read, at) {
                 Ok(appended) => at += appended,
-                Err(MoveError::Target(error)) if may_pass(&error) => self.pause(partition, &error).await?,
+                Err(MoveError::Target(error)) if may_pass_soon(&error) => {
+                    self.pause(partition, &error).await?
+                }
                 Err(error) => return Err(error),
             }
             pace.turn().await;
@@ -218,7 +220,7 @@ impl Shard {
                 }
                 Err(error) => {
                     self.moving.with_copy(partition, |_, copy| copy.give_upkeep_up());
-                    match may_pass(&error) {
+                    match may_pass_soon(&error) {
                         true => self.pause(partition, &error).await?,
                         false => return Err(MoveError::Target(error)),
                     }
@@ -250,15 +252,15 @@ impl Shard {
         Ok(())
     }
 
-    /// Does what needs room in the copy's directory, again and again until there is room.
-    async fn until_it_fits<Fut: Future<Output = io::Result<()>>>(
+    /// Does what the copy's directory needs, again and again until the system can.
+    async fn until_it_can<Fut: Future<Output = io::Result<()>>>(
         &self,
         partition: TopicPartition,
         work: impl Fn() -> Fut,
     ) -> Result<(), MoveError> {
         loop {
             match work().await {
-                Err(error) if may_pass(&error) => self.pause(partition, &error).await?,
+                Err(error) if may_pass_soon(&error) => self.pause(partition, &error).await?,
                 done => return done.map_err(MoveError::Target),
             }
         }
@@ -277,6 +279,15 @@ fn bad_batch(read: &BatchesRead, at: usize, problem: BatchProblem) -> MoveError 
         position: read.position + at as u64,
         problem,
     }
+}
+
+/// Whether it is worth a wait. A full disk is not: what the copy takes of it is missing to the partitions that lie there.
+fn may_pass_soon(error: &io::Error) -> bool {
+    let is_full = matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    );
+    may_pass(error) && !is_full
 }
 
 fn read_error(error: ReadError) -> MoveError {

@@ -29,7 +29,7 @@ impl Shard {
         from: DirIndex,
     ) -> Result<(), MoveError> {
         loop {
-            self.prepare_switch(partition, from).await?;
+            self.prepare_switch(partition, to, from).await?;
             self.moving.update(|of| of.is_switching = true);
             self.upkeep_ended(partition).await;
             let switched = self.try_to_switch(partition, to).await;
@@ -47,6 +47,7 @@ impl Shard {
     async fn prepare_switch(
         self: &Rc<Self>,
         partition: TopicPartition,
+        to: DirIndex,
         from: DirIndex,
     ) -> Result<(), MoveError> {
         self.flush_copy(partition).await?;
@@ -56,16 +57,18 @@ impl Shard {
         let dir = self.moving.update(|of| of.copy_dir.clone());
         let dir = dir.ok_or(MoveError::Stopped)?;
         moved::mark_copy(&dir, source).await.map_err(MoveError::Target)?;
-        self.checkpoint_copy().await?;
+        self.checkpoint_copy(to).await?;
         self.copy_all(partition).await
     }
 
+    /// Only the checkpoints of the copy's directory count: a partition may have to leave one that is full.
     /// Whoever wants the move to end waits for no other core: that one may wait for him.
-    async fn checkpoint_copy(self: &Rc<Self>) -> Result<(), MoveError> {
+    async fn checkpoint_copy(self: &Rc<Self>, to: DirIndex) -> Result<(), MoveError> {
         let is_written = Rc::new(Cell::new(None));
         let (shard, outcome) = (self.clone(), is_written.clone());
         spawn(async move {
-            outcome.set(Some(shard.checkpoint().await));
+            let is_told = !shard.checkpoint().await.contains(&to);
+            outcome.set(Some(is_told));
             shard.moving.changed.notify();
         });
         loop {
