@@ -12,8 +12,8 @@ use ringlog::io::sim::{Breakage, Faults};
 use ringlog::wire::ErrorCode;
 
 use crate::clients::{self, PARTITIONS};
-use crate::kit::{Setup, connect};
-use crate::log_dirs::{ask, broken, coded, dir_codes, read_from};
+use crate::kit::{Setup, ask, connect};
+use crate::log_dirs::{broken, coded, dir_codes, read_from};
 use crate::model::Value;
 use crate::moves;
 use crate::seeds;
@@ -71,11 +71,11 @@ impl Case {
     fn of(seed: u64) -> Case {
         let what = WAYS[seed as usize % 4];
         let is_durable = !seed.is_multiple_of(3);
-        let is_slow = seed / 8 % 2 == 0;
+        let is_slow = (seed / 8).is_multiple_of(2);
         let at = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         Case {
             what,
-            moves_there: seed / 4 % 2 == 0,
+            moves_there: (seed / 4).is_multiple_of(2),
             is_durable,
             is_slow,
             end: match seed / 16 % 3 {

@@ -6,13 +6,15 @@ use std::time::Duration;
 use ringlog::client::{ClientError, Cluster, ConnectOptions, HostPort};
 use ringlog::config::Config;
 use ringlog::io::Signal;
-use ringlog::io::sim::{Faults, HostId, Simulation};
+use ringlog::io::sim::{Faults, HostId, Outcome, Simulation};
 use ringlog::server::Broker;
 use tracing_subscriber::EnvFilter;
 
 const PORT: u16 = 9092;
 /// Virtual time that a start or a stop may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Virtual time that a client may take to find something out: it tries again under whatever faults the scenario has.
+const ASK_PATIENCE: Duration = Duration::from_secs(600);
 
 /// One node and the world around it.
 pub struct Setup {
@@ -138,6 +140,19 @@ impl Drop for Setup {
             self.sim.kill(self.host);
         }
     }
+}
+
+/// What a client finds out on a host of its own.
+pub fn ask<T: Send + 'static, Fut: Future<Output = T> + 'static>(
+    setup: &Setup,
+    program: impl FnOnce(HostPort) -> Fut + Send + 'static,
+) -> T {
+    let client = setup.sim.add_host(1);
+    let bootstrap = setup.bootstrap();
+    let outcome: Outcome<T> = setup.sim.run(client, move || program(bootstrap));
+    let has_ended = setup.sim.pass_until(ASK_PATIENCE, || outcome.has_ended());
+    assert!(has_ended, "no answer");
+    outcome.take().expect("it ended")
 }
 
 /// A client's way to the broker; tries for as long as it takes.

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use ringlog::client::admin;
-use ringlog::client::{ClientError, Cluster, HostPort};
-use ringlog::io::sim::{Breakage, Broken, Faults, Outcome};
+use ringlog::client::{ClientError, Cluster};
+use ringlog::io::sim::{Breakage, Broken, Faults};
 use ringlog::wire::ErrorCode;
 use ringlog::wire::messages::describe_log_dirs_request::DescribeLogDirsRequest;
 use ringlog::wire::messages::describe_log_dirs_response::DescribeLogDirsResponse;
@@ -13,10 +13,9 @@ use ringlog::wire::messages::metadata_request::MetadataRequest;
 use ringlog::wire::messages::metadata_response::MetadataResponse;
 
 use crate::clients::{self, PARTITIONS};
-use crate::kit::{Setup, connect};
+use crate::kit::{Setup, ask, connect};
 use crate::model::{Read, Value};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const FIRST: &str = "/data";
 const SECOND: &str = "/second";
 /// Of a new topic every other partition.
@@ -37,21 +36,6 @@ pub fn broken(below: &str, what: Breakage) -> Faults {
         }],
         ..Faults::none()
     }
-}
-
-/// What a client of its own finds out.
-pub fn ask<T: Send + 'static, Fut: Future<Output = T> + 'static>(
-    setup: &Setup,
-    program: impl FnOnce(HostPort) -> Fut + Send + 'static,
-) -> T {
-    let client = setup.sim.add_host(1);
-    let bootstrap = setup.bootstrap();
-    let outcome: Outcome<T> = setup.sim.run(client, move || program(bootstrap));
-    assert!(
-        setup.sim.pass_until(PATIENCE, || outcome.has_ended()),
-        "no answer"
-    );
-    outcome.take().expect("it ended")
 }
 
 /// What each partition answers a record with.

@@ -7,15 +7,14 @@ use std::time::Duration;
 use ringlog::base::TopicId;
 use ringlog::client::admin::{self, NewTopic};
 use ringlog::client::{ClientError, Cluster, HostPort};
-use ringlog::io::sim::{Faults, Outcome};
+use ringlog::io::sim::Faults;
 use ringlog::wire::ErrorCode;
 
-use crate::kit::{Setup, again, connect};
+use crate::kit::{Setup, again, ask, connect};
 use crate::seeds;
 
-/// What one client does, and within how much virtual time.
+/// How much one client does.
 const CHANGES: u64 = 40;
-const PATIENCE: Duration = Duration::from_secs(600);
 /// Nearly every change is followed by a snapshot, which takes the place of all before it.
 const SNAPSHOTS: &[&str] = &[
     "metadata.log.max.record.bytes.between.snapshots=300",
@@ -117,21 +116,6 @@ fn a_bad_disk_ends_the_node_and_what_was_acknowledged_is_there_after_a_restart()
         assert_eq!(names, ["after", "before"], "seed {seed}");
         setup.stop();
     }
-}
-
-/// What a client of its own finds out.
-fn ask<T: Send + 'static, Fut: Future<Output = T> + 'static>(
-    setup: &Setup,
-    program: impl FnOnce(HostPort) -> Fut + Send + 'static,
-) -> T {
-    let client = setup.sim.add_host(1);
-    let bootstrap = setup.bootstrap();
-    let outcome: Outcome<T> = setup.sim.run(client, move || program(bootstrap));
-    assert!(
-        setup.sim.pass_until(PATIENCE, || outcome.has_ended()),
-        "no answer"
-    );
-    outcome.take().expect("it ended")
 }
 
 async fn topics(bootstrap: HostPort) -> BTreeMap<String, TopicId> {

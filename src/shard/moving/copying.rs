@@ -109,7 +109,7 @@ impl Shard {
             if read.bytes.is_empty() {
                 return Err(self.why_nothing(partition));
             }
-            self.spend(&mut budget, read.bytes.len()).await?;
+            self.spend(partition, &mut budget, read.bytes.len()).await?;
             self.append_piece(partition, &read).await?;
             self.keep_copy_up(partition).await?;
         }
@@ -238,10 +238,17 @@ impl Shard {
         Ok(())
     }
 
-    /// Waits until `bytes` more may be copied.
-    async fn spend(&self, budget: &mut Budget, bytes: usize) -> Result<(), MoveError> {
+    /// Waits until `bytes` more may be copied. While the log is at rest nothing waits: durable appends wait for the switch.
+    async fn spend(
+        &self,
+        partition: TopicPartition,
+        budget: &mut Budget,
+        bytes: usize,
+    ) -> Result<(), MoveError> {
         budget.owed_bytes += bytes as f64;
-        while let Some(bytes_per_second) = self.config().move_bytes_per_second() {
+        while !self.moving.is_switching(partition)
+            && let Some(bytes_per_second) = self.config().move_bytes_per_second()
+        {
             self.moving.check_wanted()?;
             let of_core = bytes_per_second as f64 / f64::from(self.node.cores);
             match budget.wait(of_core) {
