@@ -24,6 +24,8 @@ pub mod metadata;
 
 pub mod quorum;
 
+pub mod group;
+
 pub mod partition;
 pub mod shard;
 
