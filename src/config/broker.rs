@@ -1,6 +1,7 @@
 //! The broker's configuration: a file and overrides, read, checked and typed.
 
 mod dirs;
+mod groups;
 mod logs;
 
 use super::cores::Cores;
@@ -487,11 +488,6 @@ impl Config {
     /// `transaction.max.timeout.ms`; at least 1.
     pub fn transaction_timeout_max_ms(&self) -> i32 {
         self.number("transaction.max.timeout.ms") as i32
-    }
-
-    /// `group.initial.rebalance.delay.ms`.
-    pub fn group_initial_rebalance_delay_ms(&self) -> i32 {
-        self.number("group.initial.rebalance.delay.ms") as i32
     }
 
     /// `metadata.log.segment.bytes`.
