@@ -1,3 +1,7 @@
-//! Who reads what: the groups of consumers, as machines without I/O, clock or chance of their own.
+//! Groups and their offsets: machines that know no clock, no log and no socket.
+//!
+//! A group belongs to a partition of `__consumer_offsets`, and lives on the core that owns it: [`classic`] and [`consumer`] are the two ways in
+//! which members agree on who reads what.
 
+pub mod classic;
 pub mod consumer;
