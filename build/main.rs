@@ -13,6 +13,7 @@ mod emit_api;
 mod emit_decode;
 mod emit_encode;
 mod emit_json;
+mod emit_log;
 mod emit_record;
 mod emit_sample;
 mod parse;
@@ -23,20 +24,30 @@ use std::{env, fs, process};
 
 const SCHEMA_DIR: &str = "src/wire/schema";
 
+/// The coordinators' logs that are read: the schemas' file, the type that stands for any record of it, and what it is the log of.
+const LOGS: &[(&str, &str, &str)] = &[("group_log", "GroupRecord", "group coordinator")];
+
 fn main() {
     println!("cargo::rerun-if-changed={SCHEMA_DIR}");
     println!("cargo::rerun-if-changed=build");
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let mut messages = Vec::new();
+    let mut logs = String::new();
     for path in schema_files(Path::new(SCHEMA_DIR)) {
         let text = fs::read_to_string(&path).unwrap_or_else(|e| fail(&path, &e.to_string()));
         let parsed = parse::parse(&text).unwrap_or_else(|e| fail(&path, &e.to_string()));
         for message in &parsed {
             schema::check(message).unwrap_or_else(|e| fail(&path, &e));
         }
+        let log = LOGS
+            .iter()
+            .find(|(file, ..)| path.file_stem().is_some_and(|stem| stem == *file));
+        if let Some((_, name, of)) = log {
+            logs += &emit_log::records(name, of, &parsed);
+        }
         messages.extend(parsed);
     }
-    write(&out_dir.join("messages.rs"), &emit::messages(&messages));
+    write(&out_dir.join("messages.rs"), &(emit::messages(&messages) + &logs));
     write(&out_dir.join("api.rs"), &emit_api::apis(&messages));
 }
 

@@ -1,7 +1,8 @@
 //! Groups and their offsets: machines that know no clock, no log and no socket.
 //!
 //! A group belongs to a partition of `__consumer_offsets`, and lives on the core that owns it: [`classic`] and [`consumer`] are the two ways in
-//! which members agree on who reads what.
+//! which members agree on who reads what, [`record`] is how all of it stands in the log.
 
 pub mod classic;
 pub mod consumer;
+pub mod record;

@@ -26,7 +26,7 @@ pub mod json;
 pub mod message;
 pub mod messages;
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;
 pub mod records;
 #[cfg(test)]
 pub(crate) mod sample;

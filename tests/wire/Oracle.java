@@ -15,6 +15,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.Map;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.jar.JarEntry;
@@ -31,9 +33,13 @@ import org.apache.kafka.common.protocol.types.Struct;
 import org.apache.kafka.common.protocol.types.TaggedFields;
 import org.apache.kafka.common.protocol.types.Type;
 import org.apache.kafka.common.record.internal.MemoryRecords;
+import org.apache.kafka.coordinator.common.runtime.CoordinatorRecord;
+import org.apache.kafka.coordinator.group.GroupCoordinatorRecordHelpers;
+import org.apache.kafka.coordinator.group.GroupCoordinatorRecordSerde;
+import org.apache.kafka.coordinator.group.OffsetAndMetadata;
 
 /**
- * Kafka's own generated messages, asked line by line by src/wire/oracle.rs. Each line is answered by one, its parts
+ * Kafka's own generated messages, asked line by line by src/wire/oracle and src/group/record/oracle.rs. Each line is answered by one, its parts
  * parted by tabs: "ok" and what is said below, or "error" and why.
  *
  * <pre>
@@ -41,6 +47,9 @@ import org.apache.kafka.common.record.internal.MemoryRecords;
  * versions NAME             the lowest and the highest version
  * read NAME VERSION HEX     what these bytes are as JSON, and the bytes that Kafka writes for it
  * make NAME VERSION SEED    the same of a value made up here
+ * record +HEX [+HEX | -]    what the group coordinator writes again of this key and value, or tombstone; in the same form
+ * offset GROUP TOPIC PARTITION OFFSET EPOCH METADATA COMMITTED EXPIRES TOPICID
+ *                           the key and the value of an offset as it writes them
  * </pre>
  */
 public class Oracle {
@@ -53,6 +62,8 @@ public class Oracle {
     };
     private static final ObjectMapper JSON = new ObjectMapper().enable(JsonParser.Feature.ALLOW_COMMENTS);
     private static final Map<String, Kind> KINDS = new HashMap<>();
+    private static final GroupCoordinatorRecordSerde SERDE = new GroupCoordinatorRecordSerde();
+    private static final HexFormat HEX = HexFormat.of();
 
     public static void main(String[] args) throws Exception {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
@@ -71,6 +82,8 @@ public class Oracle {
                 case "versions" -> Kind.of(words[1]).versions();
                 case "read" -> Kind.of(words[1]).read(Short.parseShort(words[2]), unhex(words));
                 case "make" -> Kind.of(words[1]).make(Short.parseShort(words[2]), Long.parseLong(words[3]));
+                case "record" -> record(words);
+                case "offset" -> offset(words);
                 default -> throw new IllegalArgumentException(words[0]);
             };
         } catch (InvocationTargetException e) {
@@ -81,7 +94,32 @@ public class Oracle {
     }
 
     private static byte[] unhex(String[] words) {
-        return words.length < 4 ? new byte[0] : HexFormat.of().parseHex(words[3]);
+        return words.length < 4 ? new byte[0] : HEX.parseHex(words[3]);
+    }
+
+    private static String record(String[] words) {
+        CoordinatorRecord record = SERDE.deserialize(part(words[1]), part(words[2]));
+        byte[] value = SERDE.serializeValue(record);
+        return HEX.formatHex(SERDE.serializeKey(record)) + "\t" + (value == null ? "-" : "+" + HEX.formatHex(value));
+    }
+
+    private static ByteBuffer part(String word) {
+        return word.equals("-") ? null : ByteBuffer.wrap(HEX.parseHex(word.substring(1)));
+    }
+
+    private static String offset(String[] words) {
+        long expires = Long.parseLong(words[8]);
+        ByteBuffer id = ByteBuffer.wrap(HEX.parseHex(words[9]));
+        OffsetAndMetadata offset = new OffsetAndMetadata(
+            Long.parseLong(words[4]),
+            OptionalInt.of(Integer.parseInt(words[5])),
+            words[6],
+            Long.parseLong(words[7]),
+            expires == -1 ? OptionalLong.empty() : OptionalLong.of(expires),
+            new Uuid(id.getLong(), id.getLong()));
+        CoordinatorRecord record =
+            GroupCoordinatorRecordHelpers.newOffsetCommitRecord(words[1], words[2], Integer.parseInt(words[3]), offset);
+        return HEX.formatHex(SERDE.serializeKey(record)) + "\t" + HEX.formatHex(SERDE.serializeValue(record));
     }
 
     /** Every schema in the jars of the class path. */
@@ -148,7 +186,7 @@ public class Oracle {
             ByteBuffer written = MessageUtil.toByteBufferAccessor(message, version).buffer();
             byte[] again = new byte[written.remaining()];
             written.get(again);
-            return JSON.writeValueAsString(shown) + "\t" + HexFormat.of().formatHex(again);
+            return JSON.writeValueAsString(shown) + "\t" + HEX.formatHex(again);
         }
 
         String make(short version, long seed) throws Exception {

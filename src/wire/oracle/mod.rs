@@ -4,7 +4,7 @@
 //! `RINGLOG_JARS` names the directory of Kafka's jars; `scripts/test` fetches them. A failure prints the command that
 //! repeats it, which is this with `RINGLOG_ORACLE_CASE` set to a message, a version and a seed.
 
-mod kafka;
+pub(crate) mod kafka;
 mod schemas;
 mod shown;
 
